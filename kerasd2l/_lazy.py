@@ -1,0 +1,52 @@
+"""Modules and names that are imported on first use, so that `kerasd2l list` never loads TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+class lazy:  # noqa: N801 - used like a statement: keras = lazy("keras")
+    """Stand-in for a module; the first attribute access imports it.
+
+    Args:
+        name: str, absolute module name.
+
+    Example:
+        >>> math = lazy("math")
+        >>> math.floor(2.5)
+        2
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+    def __repr__(self) -> str:
+        return f"lazy({self._name!r})"
+
+
+def attach(
+    package: str, exports: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Make the `__getattr__`, `__dir__` and `__all__` of a package whose names load on first use.
+
+    Args:
+        package: str, the package's `__name__`.
+        exports: maps each public name to the module (relative to the package) that defines it.
+            The same name as the module itself means the module.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name not in exports:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{package}.{exports[name]}")
+        value = module if exports[name] == name else getattr(module, name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return __getattr__, lambda: sorted(exports), sorted(exports)
