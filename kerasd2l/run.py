@@ -1,0 +1,206 @@
+"""Run: the folder of one training run, written before work starts.
+
+    config.json    what was asked for: recipe, arguments, seed, strategy, versions
+    assets.json    plain data that serving needs: class names, vocabulary
+    metrics.jsonl  one line per epoch
+    checkpoints/   the last two states to resume from, and the best one
+    model.keras    the trained model
+    curves.png     loss and metrics over the epochs
+    summary.json   the result; its presence means that the run is finished
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+class RunError(Exception):
+    """A run folder that is missing, damaged, in use for something else, or not to be overwritten."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run and its folder.
+
+    Args:
+        path: the folder.
+        recipe: str, full name "chapter/function".
+        arguments: the resolved arguments of the recipe.
+        seed: int, the seed of weights, data order and dropout.
+        strategy: str, "one", "mirrored" or "multi_worker".
+        replicas: int, replicas that share the global batch.
+        options: everything else that shapes the numbers: data source, precision, limits.
+        versions: name -> version of what computed it.
+        writes: False on the workers of a cluster that must leave the folder alone.
+    """
+
+    path: Path
+    recipe: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    strategy: str = "one"
+    replicas: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    writes: bool = True
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.png"
+
+    def config(self) -> dict[str, Any]:
+        """Return what config.json holds."""
+        config = asdict(self)
+        return {key: value for key, value in config.items() if key not in ("path", "writes")}
+
+    def start(self) -> None:
+        """Make the folder and write config.json, before any work.
+
+        Raises:
+            RunError: the folder holds another run.
+        """
+        if not self.writes:
+            return
+        if (self.path / "config.json").exists():
+            raise RunError(
+                f"{self.path} already holds a run. Give --resume to continue it, or another --out."
+            )
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {self.path}: {error}") from error
+        self.write("config.json", self.config())
+
+    def resume(self) -> None:
+        """Check that the folder holds this same run, and note a changed number of epochs.
+
+        Raises:
+            RunError: there is no run, or it was started with other settings.
+        """
+        there = open_run(self.path)
+        if there.recipe != self.recipe:
+            raise RunError(
+                f"{self.path} is a run of {there.recipe}, not of {self.recipe}. "
+                "Resume it under its own name, or give another --out."
+            )
+        asked = json.loads(json.dumps(_plain(self.config())))
+        before = json.loads(json.dumps(_plain(there.config())))
+        changed = []
+        for group in ("arguments", "options"):
+            keys = sorted(set(asked[group]) | set(before[group]))
+            changed += [
+                f"{key}: {before[group].get(key)!r} then, {asked[group].get(key)!r} now"
+                for key in keys
+                if key != "epochs" and before[group].get(key) != asked[group].get(key)
+            ]
+        if before["seed"] != asked["seed"]:
+            changed.append(f"seed: {before['seed']} then, {asked['seed']} now")
+        if changed:
+            raise RunError(
+                f"{self.path} was started with other settings ({'; '.join(changed)}). "
+                "Resume with the same settings, or give another --out."
+            )
+        if self.writes and before != asked:
+            self.write("config.json", self.config())
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a JSON file of the run: whole or not at all."""
+        if self.writes:
+            write_json(self.path / name, content)
+
+    def read(self, name: str) -> Any:
+        """Read a JSON file of the run; None where it does not exist."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text("utf8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"cannot read {path}: {error}") from error
+
+    def write_metrics(self, history: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl anew from the history: after a resume nothing stands there twice."""
+        if self.writes:
+            lines = "".join(json.dumps(_plain(event)) + "\n" for event in history)
+            write_atomic(self.metrics, lines.encode("utf8"))
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """Open the folder of an earlier run.
+
+    Raises:
+        RunError: no run there, or its config.json cannot be read.
+    """
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        hint = "it does not exist" if not path.exists() else "it has no config.json"
+        raise RunError(f"{path} is not the folder of a run: {hint}. `kerasd2l train` makes one.")
+    try:
+        config = json.loads((path / "config.json").read_text("utf8"))
+        return Run(path=path, **config)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes: this library, TensorFlow, Keras, numpy."""
+    found = {}
+    for name in ("kerasd2l", "tensorflow", "keras", "numpy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write strict JSON, whole or not at all; NaN and infinity become null."""
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomic(path, text.encode("utf8"))
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write to a temporary name, flush to the disk, rename: a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy numbers, tuples, paths and non-finite floats into what JSON knows."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy and tensors
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
