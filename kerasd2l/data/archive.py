@@ -1,0 +1,217 @@
+"""Unpacking zip and tar archives behind a guard: nothing leaves the folder, nothing is endless."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import shutil
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from kerasd2l.data.source import DataError
+from kerasd2l.data.transfer import file_digest, lock
+
+_CHUNK = 1 << 18
+_SMALL = 10 << 20  # below this many bytes a high compression ratio does no harm
+_MARK = ".kerasd2l-unpacked"
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+_DAMAGED += (struct.error, NotImplementedError, ValueError)  # what the readers let through
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file of the archive: its checked name, declared size, and how to read it."""
+
+    name: PurePosixPath
+    size: int
+    file: IO[bytes]
+
+
+def unpack(
+    archive: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    max_files: int = 200_000,
+    max_bytes: int = 4 << 30,
+    max_ratio: float = 200.0,
+) -> Path:
+    """Unpack a zip or tar (plain, gz, bz2, xz) into a folder of its own, whole or not at all.
+
+    Only plain files and folders come out, all under `folder`, never executable. The folder is
+    filled under a temporary name and renamed; when it is already there from the same archive, it
+    is used as it is.
+
+    Args:
+        archive: path of the archive; the kind is read from its content.
+        folder: path of the new folder.
+        max_files: int, most members.
+        max_bytes: int, most bytes of all files together, declared or real.
+        max_ratio: float, most unpacked bytes per packed byte (beyond the first 10 MB).
+
+    Returns:
+        `folder`.
+
+    Raises:
+        DataError: the archive is damaged, holds something that is refused, or is too large; or
+            `folder` exists and is not from `unpack`.
+    """
+    archive, folder = Path(archive), Path(folder)
+    try:
+        size, digest = archive.stat().st_size, file_digest(archive)
+    except OSError as error:
+        raise DataError(f"cannot read {archive}: {error}") from error
+    with lock(folder):
+        if folder.exists():
+            if _mark(folder) == digest:
+                return folder
+            if _mark(folder) is None:
+                raise DataError(f"{folder} is in the way of {archive.name}. Move it elsewhere.")
+        limit = min(max_bytes, max(_SMALL, int(max_ratio * size)))
+        guard = _Guard(archive, max_files, limit)
+        temporary = folder.with_name(f".{folder.name}.unpacking")
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)  # left behind by a kill -9
+            temporary.mkdir()
+            _extract(archive, temporary, guard)
+            (temporary / _MARK).write_text(json.dumps({"archive": digest}) + "\n", "utf8")
+            if folder.exists():
+                shutil.rmtree(folder)  # our own, from another version of the archive
+            os.replace(temporary, folder)
+        except _DAMAGED as error:
+            raise DataError(f"{archive} is damaged: {error}. Get it anew.") from error
+        except OSError as error:  # gzip.BadGzipFile is one
+            raise DataError(f"cannot unpack {archive} into {folder}: {error}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _mark(folder: Path) -> str | None:
+    """Return the hash of the archive that `folder` was unpacked from; None if it was not."""
+    try:
+        return json.loads((folder / _MARK).read_text("utf8"))["archive"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class _Guard:
+    """What may come out of an archive: counts members and bytes, checks names."""
+
+    def __init__(self, archive: Path, max_files: int, max_bytes: int):
+        self.archive, self.max_files, self.max_bytes = archive, max_files, max_bytes
+        self.names: set[str] = set()
+        self.count = self.declared = self.written = 0
+
+    def refuse(self, what: str) -> None:
+        raise DataError(f"{self.archive} is refused: {what}. Nothing was unpacked.")
+
+    def check(self, name: str, size: int, is_folder: bool) -> PurePosixPath:
+        """Check a member before anything of it is written."""
+        path = PurePosixPath(name)
+        parts = name.rstrip("/").split("/")
+        if name.startswith("/") or name[1:2] == ":":
+            self.refuse(f"it has the absolute path {name!r}")
+        if ".." in parts:
+            self.refuse(f"it leaves the folder with {name!r}")
+        if "\\" in name or not name.isprintable() or (not path.parts and not is_folder):
+            self.refuse(f"it has the unsafe name {name!r}")
+        self.count += 1
+        if self.count > self.max_files:
+            self.refuse(f"it has more than {self.max_files} members")
+        key = str(path).casefold()  # two names that are one on some file systems
+        if not is_folder:
+            if key in self.names or key == _MARK:
+                self.refuse(f"it has {name!r} twice")
+            self.names.add(key)
+        self.declared += size
+        if size < 0 or self.declared > self.max_bytes:
+            self.refuse(f"its files are declared larger than {self.max_bytes} bytes together")
+        return path
+
+    def took(self, size: int, padding: int = 0) -> None:
+        """Count bytes that really came out; `padding` of them may be beside the files."""
+        self.written += size
+        if self.written > self.max_bytes + padding:
+            self.refuse(f"it unpacks to more than {self.max_bytes} bytes")
+
+
+def _extract(archive: Path, folder: Path, guard: _Guard) -> None:
+    with open(archive, "rb") as file:
+        is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+    for member in (_zip_members if is_zip else _tar_members)(archive, guard):
+        target = folder.joinpath(*member.name.parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size = 0
+        with open(target, "xb") as out:
+            while chunk := member.file.read(_CHUNK):
+                size += len(chunk)
+                if is_zip:  # the bytes of a tar are counted below the headers, by _Bounded
+                    guard.took(len(chunk))
+                out.write(chunk)
+        if size != member.size:
+            raise EOFError(f"{member.name} has {size} bytes, {member.size} are declared")
+
+
+def _zip_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                guard.refuse(f"{info.filename!r} is a link or device")
+            if info.flag_bits & 1:
+                guard.refuse(f"{info.filename!r} is encrypted")
+            name = guard.check(info.filename, info.file_size, info.is_dir())
+            if not info.is_dir():
+                with file.open(info) as content:
+                    yield _Member(name, info.file_size, content)
+
+
+def _tar_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
+    """Read a tar as a stream, so that every decompressed byte, headers included, is counted."""
+    with open(archive, "rb") as raw:
+        start = raw.read(6)
+        raw.seek(0)
+        unpacked = _Bounded(_decompress(raw, start), guard)
+        with tarfile.open(fileobj=unpacked, mode="r|") as file:
+            for info in file:
+                if not (info.isreg() or info.isdir()) or info.issparse():
+                    guard.refuse(f"{info.name!r} is a link, device or sparse file")
+                name = guard.check(info.name, info.size, info.isdir())
+                content = file.extractfile(info) if info.isreg() else None
+                if content is not None:
+                    yield _Member(name, info.size, content)
+        while unpacked.read(_CHUNK):
+            pass  # to the end: a cut compressed stream shows only there
+
+
+def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes]:
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=raw)
+    if start.startswith(b"BZh"):
+        return bz2.BZ2File(raw)
+    if start.startswith(b"\xfd7zXZ\x00"):
+        return lzma.LZMAFile(raw)
+    return raw
+
+
+class _Bounded:
+    """A stream that a decompression bomb cannot make endless."""
+
+    def __init__(self, file: IO[bytes], guard: _Guard):
+        self.file, self.guard = file, guard
+
+    def read(self, size: int) -> bytes:
+        chunk = self.file.read(size)
+        # A tar has a header and a rounded-up end for each member, and a rounded-up end of its own.
+        self.guard.took(len(chunk), padding=2048 * (self.guard.count + 16) + tarfile.RECORDSIZE)
+        return chunk

@@ -1,0 +1,137 @@
+"""Where a data set comes from: built-in data, the user's own files, or a verified download.
+
+A data set asks for its files in a few lines:
+
+    folder = resolve(source, "ptb", (NAME,), lambda folder: download(URL, folder / NAME, SHA1))
+    if folder is None:
+        ...  # the built-in stand-in
+
+This module and the command line are the only ones that read the environment: $KERASD2L_DATA,
+$XDG_CACHE_HOME. (The proxy variables are urllib's.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KINDS = ("auto", "builtin", "files", "download")
+
+
+class DataError(Exception):
+    """Data that is missing, damaged, unreachable or not what it claims; says what to do next."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data sets come from.
+
+    Args:
+        kind: "builtin" (comes with the dependencies), "files" (the original files under
+            `data_dir`), "download" (verified, into `cache_dir`) or "auto" (files, else download).
+        data_dir: folder with one folder per data set; None: $KERASD2L_DATA, which may be unset.
+        seed: int >= 0, the seed of the order of training examples.
+        cache_dir: folder for downloads; None: $XDG_CACHE_HOME/kerasd2l or ~/.cache/kerasd2l.
+        timeout: float, seconds that a server may keep silent.
+        retries: int, new attempts after a failed one.
+
+    Raises:
+        ValueError: an unknown kind, or a number out of range.
+
+    Example:
+        >>> Source("files", data_dir="/data").data_dir.name
+        'data'
+    """
+
+    kind: str = "auto"
+    data_dir: str | os.PathLike | None = None
+    seed: int = 0
+    cache_dir: str | os.PathLike | None = None
+    timeout: float = 30.0
+    retries: int = 3
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: {self.kind!r}.")
+        for name, least in (("seed", 0), ("retries", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}.")
+        if not 0 < self.timeout < float("inf"):
+            raise ValueError(f"`timeout` must be positive seconds. Received: {self.timeout}.")
+        folder = self.data_dir or os.environ.get("KERASD2L_DATA") or None
+        object.__setattr__(self, "data_dir", Path(folder).expanduser() if folder else None)
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        cache = self.cache_dir or Path(home) / "kerasd2l"
+        object.__setattr__(self, "cache_dir", Path(cache).expanduser())
+
+    @classmethod
+    def of(cls, value: Source | str | None) -> Source:
+        """Return a Source: `value` itself, or one made from the name of its kind."""
+        if isinstance(value, Source):
+            return value
+        return cls() if value is None else cls(value)
+
+
+def resolve(
+    source: Source,
+    dataset: str,
+    files: Sequence[str],
+    fetch: Callable[[Path], object] | None = None,
+    *,
+    builtin: bool = True,
+) -> Path | None:
+    """Return the folder that holds the files of a data set, or None for its built-in stand-in.
+
+    Args:
+        source: Source.
+        dataset: str, the data set's folder name, e.g. "fashion_mnist".
+        files: relative names that must all be there.
+        fetch: (folder) -> anything; brings the files into the given cache folder and verifies
+            them (see transfer.py). None: the data set cannot be downloaded.
+        builtin: bool, whether the data set has a stand-in.
+
+    Raises:
+        DataError: the files are not to be had this way; the message names the other ways.
+    """
+    if source.kind == "builtin":
+        if builtin:
+            return None
+        raise DataError(
+            f"{dataset} has no built-in stand-in. {_ways(dataset, files, fetch, False)}"
+        )
+    folder = None if source.data_dir is None else Path(source.data_dir) / dataset
+    missing = files if folder is None else [name for name in files if not (folder / name).is_file()]
+    if source.kind in ("auto", "files") and not missing:
+        return folder
+    if folder is None:
+        where = "no data folder was given"
+    else:
+        where = f"{folder} lacks {', '.join(missing)}"
+    if source.kind == "files":
+        raise DataError(f"{dataset}: {where}. {_ways(dataset, files, fetch, builtin)}")
+    cache = Path(source.cache_dir) / dataset
+    try:
+        if fetch is None:
+            raise DataError("there is no download for this data set")
+        fetch(cache)
+    except DataError as error:
+        also = f" Own files: {where}." if source.kind == "auto" else ""
+        ways = _ways(dataset, files, None if source.kind == "download" else fetch, builtin)
+        raise DataError(f"{dataset}: {error}.{also} {ways}") from error
+    missing = [name for name in files if not (cache / name).is_file()]
+    if missing:
+        raise DataError(f"{dataset}: the download left no {', '.join(missing)} in {cache}.")
+    return cache
+
+
+def _ways(dataset: str, files: Sequence[str], fetch: object, builtin: bool) -> str:
+    """Say which ways there are to get the data."""
+    first = f"DIR/{dataset}/{files[0]}" if files else f"DIR/{dataset}"
+    ways = ["--data builtin (needs neither files nor network)"] if builtin else []
+    ways.append(f"--data files with --data-dir DIR or KERASD2L_DATA=DIR ({first} ...)")
+    if fetch is not None:
+        ways.append("--data download (needs the network)")
+    return f"Ways to get data: {'; '.join(ways)}."
