@@ -117,7 +117,7 @@ def read_pair(
 
 
 def _wrong(path: str | os.PathLike, expected: str, received: str) -> DataError:
-    return DataError(f"{path}: expected {expected}, received {received}. Get the file anew")
+    return DataError(f"{path}: expected {expected}, received {received}. Get the file anew.")
 
 
 def load(
