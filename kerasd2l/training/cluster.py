@@ -1,0 +1,333 @@
+"""The workers of one training run: who they are (TF_CONFIG) and whether they are all there.
+
+No TensorFlow here. `MultiWorkerMirroredStrategy()` waits for ever, deaf to Ctrl-C and SIGTERM, for
+a worker that does not come; `preflight` meets all workers before, and says who is missing.
+There is no authentication, as there is none in TensorFlow's gRPC: use a private network.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_EXAMPLE = (
+    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/\[\]@]+):(\d{1,5})")
+_KINDS = ("chief", "worker")
+
+
+class ClusterError(ValueError):
+    """A cluster that is described wrongly, or whose workers do not find each other."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One process of the cluster: its place in the order of all, its type, index and address."""
+
+    rank: int
+    type: str
+    index: int
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.index} ({self.address})"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes that train together, and which of them this one is.
+
+    Args:
+        spec: task type -> addresses "host:port". Types: "worker", and one "chief" (or "master",
+            its older name, which becomes "chief").
+        task_type: str, the type of this process.
+        task_index: int, its index among those of its type.
+
+    Raises:
+        ClusterError: an unknown type, an address that is none or stands there twice, an index
+            out of range; parameter servers and evaluators, which a synchronous strategy has not.
+
+    Example:
+        >>> cluster = Cluster({"worker": ["host0:2222", "host1:2222"]}, "worker", 1)
+        >>> cluster.rank, cluster.size, cluster.is_chief
+        (1, 2, False)
+    """
+
+    spec: Mapping[str, list[str]]
+    task_type: str
+    task_index: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "spec", _checked_spec(self.spec))
+        task_type = _checked_type(self.task_type)
+        object.__setattr__(self, "task_type", task_type)
+        count = len(self.spec.get(task_type, ()))
+        if not count:
+            raise ClusterError(
+                f'This process is said to be a "{task_type}", but the cluster has none. Received: '
+                f"cluster {dict(self.spec)}. Add its address to the cluster, or correct the type."
+            )
+        if not 0 <= self.task_index < count:
+            raise ClusterError(
+                f"The index of the task is out of range: expected 0 to {count - 1} for "
+                f'"{task_type}". Received: index={self.task_index}. '
+                "Give each process its own index."
+            )
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cluster | None:
+        """Read the text of the environment variable TF_CONFIG.
+
+        Keys that others put there (Vertex: job, environment, trial) are ignored.
+
+        Returns:
+            The cluster, or None where there is none to wait for: an empty variable, no "cluster",
+            or a cluster of one task.
+
+        Raises:
+            ClusterError: with what is wrong in it.
+        """
+        if not (text or "").strip():
+            return None
+        try:
+            config = json.loads(text or "")
+        except ValueError as error:
+            raise ClusterError(
+                f"TF_CONFIG is not valid JSON: {error}. Received: {_short(text)}. "
+                f"Write it like {_EXAMPLE}."
+            ) from None
+        if not isinstance(config, dict):
+            raise ClusterError(
+                f"TF_CONFIG must be a JSON object. Received: {_short(text)}. "
+                f"Write it like {_EXAMPLE}."
+            )
+        if config.get("cluster") in (None, {}):
+            return None
+        spec = _checked_spec(config["cluster"])
+        size = sum(map(len, spec.values()))
+        task = config.get("task")
+        if task is None and size > 1:
+            raise ClusterError(
+                f'TF_CONFIG has a "cluster" of {size} tasks but no "task": this process does not '
+                "know which of them it is, and all would wait for ever. Add for example "
+                '"task": {"type": "worker", "index": 0}, another index in each process.'
+            )
+        if task is None:
+            return None
+        cluster = cls(spec, *_checked_task(task))
+        return cluster if size > 1 else None
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks in the order of their ranks: the chief, then the workers."""
+        pairs = [(k, i, a) for k in _KINDS for i, a in enumerate(self.spec.get(k, ()))]
+        return tuple(Task(rank, *pair) for rank, pair in enumerate(pairs))
+
+    @property
+    def task(self) -> Task:
+        """The task of this process."""
+        return next(t for t in self.tasks if (t.type, t.index) == (self.task_type, self.task_index))
+
+    @property
+    def rank(self) -> int:
+        return self.task.rank
+
+    @property
+    def size(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def is_chief(self) -> bool:
+        """True for the chief, and for worker 0 where no chief is given: who writes files."""
+        return self.rank == 0
+
+    @property
+    def address(self) -> str:
+        return self.task.address
+
+    @property
+    def peers(self) -> tuple[Task, ...]:
+        """The other tasks."""
+        return tuple(task for task in self.tasks if task.rank != self.rank)
+
+    @property
+    def normalised_task(self) -> tuple[str, int]:
+        """Type ("chief" or "worker") and index of this process, for SimpleClusterResolver."""
+        return self.task_type, self.task_index
+
+    def normalised(self) -> dict[str, list[str]]:
+        """Return the cluster for `tf.train.ClusterSpec`; "master" has become "chief"."""
+        return {kind: list(addresses) for kind, addresses in self.spec.items()}
+
+
+def preflight(
+    cluster: Cluster,
+    *,
+    timeout: float = 120.0,
+    fingerprint: str = "",
+    log: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Meet all other workers before TensorFlow does; return when everybody has reached everybody.
+
+    Listens on the worker's own port, which is free again afterwards for gRPC. Call it before signal
+    handlers that only note a SIGTERM are installed: then SIGTERM and Ctrl-C end it at once.
+
+    Args:
+        cluster: Cluster, from `Cluster.parse`.
+        timeout: float, seconds until the missing workers are named in an error.
+        fingerprint: str, what must be the same everywhere: items such as "tensorflow=2.21.0
+            config=4f2a", separated by blanks or semicolons.
+        log: function that gets a line of news now and then.
+
+    Raises:
+        ClusterError: the own port is taken, a worker did not come in time, has another fingerprint
+            or another idea of the cluster.
+    """
+    from kerasd2l.training.rendezvous import Rendezvous
+
+    if not timeout > 0:
+        raise ValueError(f"`timeout` must be more than 0 seconds. Received: timeout={timeout}.")
+    with Rendezvous(cluster, timeout=timeout, fingerprint=fingerprint, log=log) as meeting:
+        meeting.meet()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split "host:port" or "[ipv6]:port" into host and port.
+
+    Raises:
+        ClusterError: it is neither.
+    """
+    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if not match or not 0 < int(match[2]) < 65536:
+        raise ClusterError(
+            'An address of the cluster must be "host:port" with a port from 1 to 65535, without '
+            f"http:// or grpc://. Received: {_short(address)}."
+        )
+    return match[1].strip("[]"), int(match[2])
+
+
+def open_port(task: Task, until: float) -> socket.socket:
+    """Open the port of `task`: on the loopback where its address is there, else everywhere.
+
+    Tries until the time `until` of `time.monotonic`: an earlier process may be about to go away.
+
+    Raises:
+        ClusterError: the port is taken, or may not be opened.
+    """
+    host, port = split_address(task.address)
+    places: list[tuple[str, socket.AddressFamily, bool]] = []
+    if host in ("localhost", "::1") or host.startswith("127."):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        places.append(("127.0.0.1" if host == "localhost" else host, family, False))
+    else:  # as gRPC does: the name may be one that only others can resolve
+        if socket.has_dualstack_ipv6():
+            places.append(("", socket.AF_INET6, True))
+        places.append(("", socket.AF_INET, False))
+    while True:
+        for name, family, dual in places:
+            try:
+                listener = socket.create_server(
+                    (name, port), family=family, dualstack_ipv6=dual, backlog=256
+                )
+                listener.setblocking(False)
+                return listener
+            except OSError as error:
+                problem = error
+                if error.errno == errno.EADDRINUSE:
+                    break
+        if problem.errno != errno.EADDRINUSE:
+            raise ClusterError(
+                f"This process, {task}, cannot listen on port {port}: {problem.strerror}. "
+                "Give it another port in the TF_CONFIG of all processes."
+            ) from problem
+        if time.monotonic() >= until:
+            raise ClusterError(
+                f"This process, {task}, cannot listen on port {port}: the port is taken. End the "
+                "process that has it (an earlier run, or another one with the same task index?), "
+                "or give another port in the TF_CONFIG of all processes."
+            ) from problem
+        time.sleep(0.1)
+
+
+def _checked_type(kind: Any) -> str:
+    """Return "chief" or "worker"; refuse what a synchronous strategy has no place for."""
+    if kind == "evaluator":
+        raise ClusterError(
+            'An "evaluator" task is not needed: the loop evaluates in the workers. Received: task '
+            'type "evaluator". Start only the chief and the workers.'
+        )
+    if kind == "ps":
+        raise ClusterError(
+            'Parameter servers ("ps") are not supported by a synchronous strategy: every worker '
+            'keeps all variables. Received: "ps". Start these machines as workers.'
+        )
+    if kind == "master":
+        return "chief"
+    if kind not in _KINDS:
+        raise ClusterError(
+            f'Unknown task type: expected "chief", "master" or "worker". Received: {_short(kind)}.'
+        )
+    return kind
+
+
+def _checked_spec(spec: Any) -> dict[str, list[str]]:
+    """Return the cluster with "master" renamed, chief first, every address looked at."""
+    if not isinstance(spec, Mapping):
+        raise ClusterError(
+            f'"cluster" must map task types to lists of addresses. Received: {_short(spec)}. '
+            f"Write TF_CONFIG like {_EXAMPLE}."
+        )
+    found: dict[str, list[str]] = {}
+    for kind, addresses in spec.items():
+        if not isinstance(addresses, (list, tuple)):
+            raise ClusterError(
+                f'The addresses of "{kind}" must be a list such as ["host0:2222"]. '
+                f"Received: {_short(addresses)}."
+            )
+        if addresses:
+            found.setdefault(_checked_type(kind), []).extend(addresses)
+    if len(found.get("chief", ())) > 1:
+        raise ClusterError(
+            f'There must be one chief ("master" is its older name). Received: {found["chief"]}. '
+            "Make the others workers."
+        )
+    known: set[str] = set()
+    for address in (address for addresses in found.values() for address in addresses):
+        split_address(address)
+        if address in known:
+            raise ClusterError(
+                f"Each task needs its own address. Received twice: {address}. "
+                "Processes on one machine need different ports."
+            )
+        known.add(address)
+    return {kind: found[kind] for kind in _KINDS if kind in found}
+
+
+def _checked_task(task: Any) -> tuple[str, int]:
+    """Return type and index of the "task" of a TF_CONFIG."""
+    if not isinstance(task, dict) or not {"type", "index"} <= set(task):
+        raise ClusterError(
+            '"task" must have a "type" and an "index", such as {"type": "worker", "index": 0}. '
+            f"Received: {_short(task)}."
+        )
+    index = task["index"]
+    if isinstance(index, str) and index.isdecimal():
+        index = int(index)
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise ClusterError(
+            f'The "index" of the task must be a whole number. Received: {_short(task["index"])}.'
+        )
+    return task["type"], index
+
+
+def _short(value: Any) -> str:
+    """Return the value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
