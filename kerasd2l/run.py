@@ -11,14 +11,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 class RunError(Exception):
@@ -179,14 +180,26 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write to a temporary name, flush to the disk, rename: a reader never sees half a file."""
+    """Write a whole file or none: a reader never sees half of it."""
+    with atomic(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the name `path` once it is complete and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, must survive a power cut
+        finally:
+            os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,0 +1,15 @@
+"""Keras models by family: public builders to import, e.g. `from kerasd2l.models import lenet`."""
+
+from kerasd2l._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "convnets": "convnets",
+        "lenet": "convnets",
+        "linear": "linear",
+        "mlp": "perceptrons",
+        "perceptrons": "perceptrons",
+        "softmax_regression": "linear",
+    },
+)

@@ -1,0 +1,23 @@
+"""Training: one loop for one device, many GPUs and many machines, with exact resume."""
+
+from kerasd2l._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Checkpoints": "checkpoint",
+        "NonFiniteLoss": "loop",
+        "Preempted": "loop",
+        "callbacks": "callbacks",
+        "checkpoint": "checkpoint",
+        "cluster": "cluster",
+        "evaluate": "loop",
+        "fit": "fit",
+        "launch": "launch",
+        "loop": "loop",
+        "make_strategy": "strategy",
+        "replicas": "replicas",
+        "strategy": "strategy",
+        "train": "loop",
+    },
+)

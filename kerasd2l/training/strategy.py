@@ -1,0 +1,141 @@
+"""Which devices share the global batch: one, all GPUs of a machine, or several machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from kerasd2l.training.cluster import Cluster
+
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+
+
+class StrategyError(ValueError):
+    """Devices that are not there, or a strategy that cannot use them."""
+
+
+def make_strategy(
+    name: str = "auto",
+    *,
+    replicas: int | None = None,
+    cluster: Cluster | None = None,
+    rendezvous_timeout: float = 120.0,
+    fingerprint: str = "",
+) -> tf.distribute.Strategy:
+    """Make the `tf.distribute` strategy that the loop trains under.
+
+    Call it before TensorFlow touches a device. The peers of a cluster are looked for *before* the
+    strategy is created, which would otherwise wait for a missing one for ever.
+
+    Args:
+        name: "one" (one device), "mirrored" (all GPUs of this machine; without GPUs, `replicas`
+            logical CPU devices), "multi_worker" (the machines of `cluster`), or "auto": the first
+            of multi_worker, mirrored, one that has something to share.
+        replicas: int or None, how many replicas "mirrored" uses. None: all GPUs.
+        cluster: the parsed TF_CONFIG, or None.
+        rendezvous_timeout: float, seconds to wait for the peers.
+        fingerprint: str, what must be the same on all workers: versions and configuration.
+
+    Returns:
+        A `tf.distribute.Strategy`; its `num_replicas_in_sync` replicas share each global batch.
+
+    Raises:
+        StrategyError: an unknown name, too many replicas, or a cluster that is missing.
+        ClusterError: a peer that does not answer in time, or is of another configuration.
+    """
+    if name not in STRATEGIES:
+        raise StrategyError(
+            f"`strategy` must be one of {', '.join(STRATEGIES)}. Received: strategy={name!r}."
+        )
+    if replicas is not None and replicas < 1:
+        raise StrategyError(f"`replicas` must be at least 1. Received: replicas={replicas}.")
+    gpus = tf.config.list_physical_devices("GPU")
+    if name == "auto":
+        if cluster is not None:
+            name = "multi_worker"
+        else:
+            name = "mirrored" if (replicas or len(gpus)) > 1 else "one"
+    if name == "multi_worker":
+        return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint)
+    if cluster is not None:
+        raise StrategyError(
+            f'strategy="{name}" would train the same model {cluster.size} times: TF_CONFIG names '
+            f"{cluster.size} workers. Say multi_worker or auto, or unset TF_CONFIG."
+        )
+    if name == "one":
+        if replicas not in (None, 1):
+            raise StrategyError(
+                f'strategy="one" has one replica. Received: replicas={replicas}. Say "mirrored".'
+            )
+        return tf.distribute.get_strategy()  # the default strategy: no distribution at all
+    return tf.distribute.MirroredStrategy(_mirrored_devices(gpus, replicas))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run folder: every process but the non-chief workers."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not getattr(resolver, "task_type", None):
+        return True
+    spec = resolver.cluster_spec().as_dict()
+    return resolver.task_type == "chief" or ("chief" not in spec and resolver.task_id == 0)
+
+
+def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
+    """Whether several processes train together."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """Return the name of a strategy as `make_strategy` takes it."""
+    if is_multi_worker(strategy):
+        return "multi_worker"
+    return "mirrored" if isinstance(strategy, tf.distribute.MirroredStrategy) else "one"
+
+
+def _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint) -> tf.distribute.Strategy:
+    from kerasd2l.training.cluster import preflight
+
+    if cluster is None:
+        raise StrategyError(
+            'strategy="multi_worker" needs TF_CONFIG with more than one worker. '
+            "`kerasd2l launch --workers 2 -- train ...` sets it for workers on this machine."
+        )
+    if replicas is not None:
+        raise StrategyError(
+            "`replicas` is for one machine: with multi_worker every worker uses all of its GPUs, "
+            f"or one CPU device. Received: replicas={replicas}."
+        )
+    preflight(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint)
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster.normalised()),
+        task_type=cluster.normalised_task[0],
+        task_id=cluster.normalised_task[1],
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def _mirrored_devices(gpus: list, replicas: int | None) -> list[str]:
+    """Return the device names: GPUs, or logical CPU devices on a machine without GPUs."""
+    if gpus:
+        wanted = replicas or len(gpus)
+        if wanted > len(gpus):
+            raise StrategyError(
+                f"{wanted} replicas need {wanted} GPUs, this machine has {len(gpus)}."
+            )
+        return [f"GPU:{i}" for i in range(wanted)]
+    wanted = replicas or 1
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    there = tf.config.get_logical_device_configuration(cpu)
+    if there is None or len(there) < wanted:
+        device = tf.config.LogicalDeviceConfiguration
+        try:
+            tf.config.set_logical_device_configuration(cpu, [device() for _ in range(wanted)])
+        except RuntimeError:
+            raise StrategyError(
+                f"cannot make {wanted} logical CPU devices: TensorFlow already runs with "
+                f"{len(there or [0])}. Make the strategy before the first tensor."
+            ) from None
+    return [f"CPU:{i}" for i in range(wanted)]
