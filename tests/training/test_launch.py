@@ -72,8 +72,8 @@ def wait_for(condition, seconds=10.0):
 def test_all_succeed_and_the_chief_is_on_the_console(start):
     code, stdout, stderr = start(
         """
-        print("result", rank)
-        print("talk", rank, file=sys.stderr)
+        sys.stdout.write(f"result {rank}\\n")  # whole lines: print writes in pieces
+        sys.stderr.write(f"talk {rank}\\n")
         time.sleep(0.3 * rank)  # the chief may end first
         (out / f"done-{rank}").touch()
         """,
