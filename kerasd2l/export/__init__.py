@@ -1,0 +1,26 @@
+"""From a trained model to a SavedModel that TF Serving loads without this library, and back.
+
+`import kerasd2l.export` loads no TensorFlow.
+"""
+
+from kerasd2l._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "export": "savedmodel",
+        "export_run": "savedmodel",
+        "load_model": "savedmodel",
+        "verify": "check",
+        "image_classifier": "images",
+        "decode_image": "images",
+        "resize_and_scale": "images",
+        "load": "predict",
+        "Served": "predict",
+        "format_prediction": "show",
+        "figure": "show",
+        "manifest": "manifest",
+        "SavedModelError": "manifest",
+        "InputError": "inputs",
+    },
+)

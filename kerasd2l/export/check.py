@@ -1,0 +1,171 @@
+"""Check an export: a process without this library must get from it what `model.keras` gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasd2l._lazy import lazy
+from kerasd2l.export import fresh
+from kerasd2l.export.kerasfile import load_model
+from kerasd2l.export.manifest import SavedModelError
+from kerasd2l.recipe import Endpoint
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+else:
+    tf = lazy("tensorflow")
+
+
+def verify(
+    saved_model: str | os.PathLike,
+    model: str | os.PathLike | keras.Model,
+    endpoints: tuple[Endpoint, ...],
+    assets: Mapping[str, Any],
+    *,
+    tolerance: float = 1e-5,
+) -> dict[str, float]:
+    """Feed every endpoint's example to the SavedModel elsewhere and to the model here, and compare.
+
+    The SavedModel runs in a fresh process in which neither kerasd2l nor Keras can be imported.
+    Both sides compute on the CPU, so that the check works beside a training that holds the GPU.
+
+    Args:
+        saved_model: the folder with `saved_model.pb`.
+        model: path of `model.keras`, or a model.
+        endpoints: the signatures that were exported.
+        assets: what they were exported with.
+        tolerance: float, largest difference of a number, absolute below 1 and relative above.
+            Text and whole numbers must be equal. Default: 1e-5.
+
+    Returns:
+        "endpoint/output" -> largest difference (0.0 for text).
+
+    Raises:
+        SavedModelError: it cannot be loaded there, a name or dtype is wrong, or an output differs;
+            the message names endpoint, output and difference.
+    """
+    examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
+    reply = _elsewhere(Path(saved_model), examples)
+    names = {endpoint.name for endpoint in endpoints}
+    if set(reply["signatures"]) != names:
+        raise SavedModelError(
+            f"{saved_model} has the signatures {', '.join(reply['signatures'])}. "
+            f"Expected: {', '.join(sorted(names))}."
+        )
+    differences = {}
+    with tf.device("/CPU:0"):
+        if isinstance(model, (str, os.PathLike)):
+            model = load_model(model)
+        for endpoint in endpoints:
+            there = reply["results"][endpoint.name]
+            expected = {
+                key: tf.as_dtype(spec.dtype).name for key, spec in endpoint.signature.items()
+            }
+            if there["inputs"] != expected:
+                raise SavedModelError(
+                    f"{saved_model}: signature {endpoint.name!r} takes {there['inputs']}. "
+                    f"Expected: {expected}."
+                )
+            # as a graph, like the export: otherwise the optimizer's rounding counts as a fault
+            function = tf.function(endpoint.build(model, assets), autograph=False)
+            inputs = {key: tf.constant(value) for key, value in examples[endpoint.name].items()}
+            outputs = function(**inputs)
+            here = {
+                key: fresh.decode(fresh.encode(value.numpy())) for key, value in outputs.items()
+            }
+            found = {key: fresh.decode(value) for key, value in there["outputs"].items()}
+            differences |= _compare(endpoint.name, here, found, tolerance)
+    return differences
+
+
+def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
+    """Return the endpoint's example as arrays of the signature's dtypes."""
+    example = endpoint.example()
+    if set(example) != set(endpoint.signature):
+        raise ValueError(
+            f"The example of endpoint {endpoint.name!r} has the inputs {sorted(example)}. "
+            f"Expected: {sorted(endpoint.signature)}."
+        )
+    kinds = {
+        key: tf.as_dtype(spec.dtype).as_numpy_dtype for key, spec in endpoint.signature.items()
+    }
+    return {key: np.asarray(value, dtype=kinds[key]) for key, value in example.items()}
+
+
+def _elsewhere(path: Path, examples: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+    """Run the examples through the SavedModel in a process of its own and return its reply."""
+    inputs = {
+        name: {key: fresh.encode(value) for key, value in example.items()}
+        for name, example in examples.items()
+    }
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with tempfile.TemporaryDirectory() as folder:
+        reply = Path(folder) / "reply.json"
+        request = {"path": str(path.resolve()), "reply": str(reply), "inputs": inputs}
+        done = subprocess.run(
+            [sys.executable, "-I", fresh.__file__],
+            input=json.dumps(request),
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode or not reply.exists():
+            raise SavedModelError(
+                f"{path} cannot be used without this library. The process that tried ended with "
+                f"exit code {done.returncode}:\n{done.stderr[-2000:].strip()}"
+            )
+        return json.loads(reply.read_text("utf8"))
+
+
+def _compare(
+    endpoint: str, here: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray], tolerance: float
+) -> dict[str, float]:
+    """Return the largest difference of every output; raise for the first that is too large."""
+    if set(here) != set(there):
+        raise SavedModelError(
+            f"endpoint {endpoint!r} of the SavedModel gives {sorted(there)}. "
+            f"The model gives {sorted(here)}."
+        )
+    differences = {}
+    for key, expected in here.items():
+        found = there[key]
+        what = f"output {key!r} of endpoint {endpoint!r}"
+        if found.shape != expected.shape:
+            raise SavedModelError(
+                f"{what} has shape {found.shape} in the SavedModel, {expected.shape} in the model."
+            )
+        if expected.dtype.kind == "O":
+            difference = 0.0 if np.array_equal(found, expected) else float("inf")
+        else:
+            difference = _difference(found, expected)
+        if not difference <= (tolerance if expected.dtype.kind not in "iubO" else 0):
+            raise SavedModelError(
+                f"{what} differs between the SavedModel and the model: largest difference "
+                f"{difference:.3g}, allowed {tolerance:g}."
+            )
+        differences[f"{endpoint}/{key}"] = difference
+    return differences
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference: absolute below 1, relative above; equal NaN and infinity count as 0."""
+    found, expected = found.astype("float64"), expected.astype("float64")
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+    return float(distance.max(initial=0.0))

@@ -1,0 +1,259 @@
+"""Use a SavedModel: open it, ask it, without the code that made it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasd2l._lazy import lazy
+from kerasd2l.export import inputs as words
+from kerasd2l.export import manifest as manifests
+from kerasd2l.export.inputs import InputError
+from kerasd2l.export.manifest import SavedModelError
+from kerasd2l.recipe import TensorSpec
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = lazy("tensorflow")
+
+CHUNK = 32  # files decoded and classified at once
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a signature takes and gives: name -> spec."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+    def __str__(self) -> str:
+        def side(specs: Mapping[str, TensorSpec]) -> str:
+            return ", ".join(
+                f"{key} {spec.dtype}{_shape(spec.shape)}" for key, spec in specs.items()
+            )
+
+        return f"{self.name}: {side(self.inputs)} -> {side(self.outputs)}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """An open SavedModel; `load` makes it.
+
+    Args:
+        path: the folder with `saved_model.pb`.
+        manifest: what the export says about itself; empty if there is no manifest.
+        signatures: name -> Signature.
+        loaded: what TensorFlow made of it; it owns the variables.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    signatures: Mapping[str, Signature]
+    loaded: Any = field(repr=False)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The class names of the manifest, or None."""
+        return self.manifest.get("assets", {}).get("class_names")
+
+    def describe(self) -> str:
+        """Say in a few lines what the model is and what it takes and gives."""
+        lines = [f"{self.path}"]
+        for key in ("recipe", "created"):
+            if key in self.manifest:
+                lines.append(f"{key}: {self.manifest[key]}")
+        for key, value in self.manifest.get("metrics", {}).items():
+            lines.append(f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}")
+        return "\n".join(lines + [str(signature) for signature in self.signatures.values()])
+
+    def call(
+        self, arrays: Mapping[str, Any], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
+        """Run a signature on arrays with a batch axis.
+
+        Args:
+            arrays: input name -> array.
+            signature: str, which signature. Default: "serving_default".
+
+        Returns:
+            Output name -> array; strings are bytes.
+
+        Raises:
+            SavedModelError: no such signature. InputError: inputs that the model refuses.
+        """
+        specs = self._signature(signature).inputs
+        if set(arrays) != set(specs):
+            raise InputError(f"{signature} takes {sorted(specs)}. Received: {sorted(arrays)}.")
+        try:
+            values = {key: tf.constant(arrays[key], spec.dtype) for key, spec in specs.items()}
+            for key, spec in specs.items():
+                if not values[key].shape.is_compatible_with(spec.shape):
+                    raise InputError(
+                        f"{key} takes {spec.dtype}{_shape(spec.shape)}. "
+                        f"Received the shape {_shape(tuple(values[key].shape))}."
+                    )
+            outputs = self.loaded.signatures[signature](**values)
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise InputError(_plain_message(error)) from error
+        return {key: value.numpy() for key, value in outputs.items()}
+
+    def predict(
+        self, inputs: Sequence[str], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
+        """Run a signature on words from the command line: files, texts, numbers, name=value.
+
+        Args:
+            inputs: the words; `inputs.parse` says what a signature takes.
+            signature: str, which signature. Default: "serving_default".
+
+        Returns:
+            Output name -> array. Strings are decoded to str, unless the name ends in `_bytes`.
+
+        Raises:
+            SavedModelError: no such signature. InputError: names the input that is wrong.
+        """
+        specs = self._signature(signature).inputs
+        arrays = words.parse(inputs, specs)
+        if not words.takes_files(specs):
+            return _decoded(self.call(arrays, signature))
+        parts = [
+            self._files(arrays, inputs, slice(start, start + CHUNK), signature)
+            for start in range(0, len(inputs), CHUNK)
+        ]
+        return _decoded({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+
+    def _files(
+        self, arrays: Mapping[str, np.ndarray], files: Sequence[str], part: slice, signature: str
+    ) -> dict[str, np.ndarray]:
+        """Run a signature on some of the files; an error names the file."""
+        some = {key: value[part] for key, value in arrays.items()}
+        try:
+            return {key: np.atleast_1d(out) for key, out in self.call(some, signature).items()}
+        except InputError as error:
+            for i, file in enumerate(files[part]):
+                try:
+                    self.call({key: value[i : i + 1] for key, value in some.items()}, signature)
+                except InputError as one:
+                    raise InputError(f"{file}: {one}") from one
+            raise InputError(f"{files[0]}: {error}") from error
+
+    def _signature(self, name: str) -> Signature:
+        if name not in self.signatures:
+            raise SavedModelError(
+                f"{self.path} has no signature {name!r}. It has: {', '.join(self.signatures)}."
+            )
+        return self.signatures[name]
+
+
+def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
+    """Open a SavedModel: a VERSION folder, or a NAME folder, which means its newest version.
+
+    A SavedModel is a program: open only those that you trust.
+
+    Args:
+        path: the folder.
+        verify: bool, compare the files with the manifest, if there is one. Default: True.
+
+    Raises:
+        SavedModelError: there is none (the message says what is there), or it is damaged.
+    """
+    folder = find(Path(path))
+    manifest: Mapping[str, Any] = {}
+    if (folder / manifests.MANIFEST).exists():
+        manifest = manifests.read(folder)
+        if verify:
+            found = manifests.differences(folder)
+            # files that someone added, such as warm-up requests, do no harm
+            manifests.complain(folder, {"changed": found["changed"], "missing": found["missing"]})
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
+        raise SavedModelError(f"cannot load {folder}: {_plain_message(error)}") from error
+    signatures = {}
+    for name in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
+        function = loaded.signatures[name]
+        signatures[name] = Signature(
+            name,
+            {key: _spec(spec) for key, spec in function.structured_input_signature[1].items()},
+            {key: _spec(spec) for key, spec in function.structured_outputs.items()},
+        )
+    if not signatures:
+        raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
+    return Served(folder, manifest, signatures, loaded)
+
+
+def find(path: Path) -> Path:
+    """Return the folder with `saved_model.pb`: `path` itself or its highest number.
+
+    Raises:
+        SavedModelError: there is none; the message says what is there.
+    """
+    if (path / "saved_model.pb").is_file():
+        return path
+    if not path.exists():
+        near = _listed(path.parent) if path.parent.is_dir() else "nothing: it does not exist"
+        raise SavedModelError(f"{path} does not exist. {path.parent} holds: {near}.")
+    if not path.is_dir():
+        raise SavedModelError(f"{path} is a file. A SavedModel is a folder with saved_model.pb.")
+    numbers = [child for child in path.iterdir() if re.fullmatch("[0-9]+", child.name)]
+    complete = [child for child in numbers if (child / "saved_model.pb").is_file()]
+    if complete:
+        return max(complete, key=lambda child: int(child.name))
+    names = [f"{child}" for child in sorted(path.iterdir()) if _versions(child)]
+    if names:
+        raise SavedModelError(f"{path} holds several models. Give one: {', '.join(names)}.")
+    raise SavedModelError(
+        f"{path} is no SavedModel: it has neither saved_model.pb nor a numbered version with one. "
+        f"It holds: {_listed(path)}."
+    )
+
+
+def _versions(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("[0-9]*/saved_model.pb"))
+
+
+def _listed(path: Path, most: int = 10) -> str:
+    names = sorted(child.name for child in path.iterdir() if not child.name.startswith("."))
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return ", ".join(names[:most] + more) or "nothing"
+
+
+def _spec(spec: Any) -> TensorSpec:
+    shape = (None,) if spec.shape.rank is None else tuple(spec.shape.as_list())
+    return TensorSpec(shape, spec.dtype.name)
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return f"[{', '.join('any' if size is None else str(size) for size in shape)}]"
+
+
+def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Turn UTF-8 bytes into str where the name does not say that they are bytes."""
+    result = {}
+    for key, value in outputs.items():
+        if np.asarray(value).dtype.kind in "OS" and not key.endswith("_bytes"):
+            array = np.asarray(value, dtype=object)
+            texts = np.empty(array.size, dtype=object)
+            texts[:] = [item.decode("utf8", "replace") for item in array.flat]
+            value = texts.reshape(array.shape)
+        result[key] = value
+    return result
+
+
+def _plain_message(error: BaseException) -> str:
+    """Return TensorFlow's message without traces and names of graph nodes."""
+    text = str(getattr(error, "message", None) or error)
+    # in a graph, the message stands on the line before the first [[node]]
+    marked = re.search(r"^(.*)\n\s*\[\[", text, re.MULTILINE)
+    line = marked[1] if marked else next((line for line in text.splitlines() if line.strip()), "")
+    line = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", line)
+    line = re.sub(r"^\s*\(\d+\) [A-Z_]+: ", "", line)
+    return line.strip()[:300] or type(error).__name__

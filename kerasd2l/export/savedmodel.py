@@ -1,0 +1,221 @@
+"""Write a SavedModel: NAME/VERSION/, whole or not at all, while a server may be watching."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kerasd2l import recipe as recipes
+from kerasd2l._lazy import lazy
+from kerasd2l.export import manifest
+from kerasd2l.export.check import verify
+from kerasd2l.export.kerasfile import load_model
+from kerasd2l.export.publish import publish, workspace
+from kerasd2l.recipe import Endpoint, Recipe
+from kerasd2l.run import open_run
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+else:
+    keras = lazy("keras")
+    tf = lazy("tensorflow")
+
+
+def export(
+    model: keras.Model,
+    recipe_name: str,
+    endpoints: tuple[Endpoint, ...],
+    assets: Mapping[str, Any],
+    directory: str | os.PathLike,
+    *,
+    name: str,
+    metrics: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    check: Callable[[Path], Any] | None = None,
+) -> Path:
+    """Write `directory/name/VERSION` with the next free VERSION, ready for TF Serving.
+
+    The folder appears under its number only when it is complete and on the disk; until then its
+    name is one that TF Serving ignores. Whatever fails leaves nothing behind. Several processes
+    may export under one name at once: each gets a number of its own.
+
+    Args:
+        model: keras.Model, built.
+        recipe_name: str, full name of the recipe, for the manifest.
+        endpoints: the signatures, "serving_default" first. The function that `endpoint.build`
+            returns is called with the named inputs and returns a dict. Lookup tables and other
+            TensorFlow resources that are not part of `model` must be named: give the function an
+            attribute `resources`, a list of trackables.
+        assets: plain data for `endpoint.build`: class names, vocabulary.
+        directory: the savedmodels folder.
+        name: str, name under which the model is served.
+        metrics: name -> value, for the manifest.
+        arguments: the recipe's resolved arguments, for the manifest.
+        check: (folder of the SavedModel) -> anything; called before it is published. If it raises,
+            nothing is.
+
+    Returns:
+        The path `directory/name/VERSION`.
+
+    Raises:
+        ValueError: a bad name, endpoint order, or an input whose batch axis is not free.
+        TypeError: an endpoint that does not return a dict of named outputs.
+    """
+    _check_request(name, endpoints)
+    with workspace(Path(directory) / name) as folder:
+        signatures = _write_archive(model, endpoints, assets, folder)
+        if check:
+            check(folder)
+        return publish(
+            folder,
+            lambda version: manifest.write(
+                folder,
+                name=name,
+                version=version,
+                recipe=recipe_name,
+                arguments=arguments or {},
+                signatures=signatures,
+                assets=assets,
+                metrics=metrics or {},
+            ),
+        )
+
+
+def export_run(
+    run_path: str | os.PathLike,
+    directory: str | os.PathLike,
+    *,
+    name: str | None = None,
+    recipe: Recipe | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    check: bool = True,
+) -> Path:
+    """Export what a run left on the disk: `model.keras` and `assets.json`, nothing that is live.
+
+    Args:
+        run_path: the folder of the run.
+        directory: the savedmodels folder.
+        name: str, name under which the model is served. Default: last part of the recipe's name.
+        recipe: the run's recipe, if it is at hand. Default: loaded by its name and arguments.
+        metrics: name -> value for the manifest. Default: those of `summary.json`.
+        check: bool, load the export in a process without this library and compare its outputs
+            with those of `model.keras` before it is published. Default: True.
+
+    Returns:
+        The path `directory/name/VERSION`.
+
+    Raises:
+        RunError: no run, no `model.keras`, or one that cannot be loaded.
+        ValueError: the recipe has no endpoints.
+        SavedModelError: the export does not give what the model gives.
+    """
+    run = open_run(run_path)
+    model = load_model(run.model)
+    found = recipe or recipes.load(run.recipe, **run.arguments)
+    if not isinstance(found, Recipe) or not found.endpoints:
+        raise ValueError(f"{run.recipe} has no endpoints: there is nothing to export.")
+    assets = run.read("assets.json") or {}
+    if metrics is None:
+        metrics = (run.read("summary.json") or {}).get("metrics") or {}
+
+    def same_as_model(folder: Path) -> None:
+        verify(folder, run.model, found.endpoints, assets)
+
+    return export(
+        model,
+        run.recipe,
+        found.endpoints,
+        assets,
+        directory,
+        name=name or run.recipe.rpartition("/")[2],
+        metrics=metrics,
+        arguments=run.arguments,
+        check=same_as_model if check else None,
+    )
+
+
+def _check_request(name: str, endpoints: tuple[Endpoint, ...]) -> None:
+    """Refuse what TF Serving would not serve, before anything is written."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            "`name` must be made of letters, digits, `_`, `-` and `.` (TF Serving puts it into "
+            f"the address). Received: name={name!r}."
+        )
+    if not endpoints or endpoints[0].name != "serving_default":
+        raise ValueError(
+            'The first endpoint must be named "serving_default". '
+            f"Received: {[endpoint.name for endpoint in endpoints]}."
+        )
+    names = [endpoint.name for endpoint in endpoints]
+    if len(set(names)) != len(names):
+        raise ValueError(f"Two endpoints have the same name. Received: {names}.")
+    for endpoint in endpoints:
+        if not endpoint.signature:
+            raise ValueError(f"Endpoint {endpoint.name!r} has no inputs.")
+        for key, spec in endpoint.signature.items():
+            if not key.isidentifier():
+                raise ValueError(
+                    f"Input names must be Python names. Received: {key!r} in {endpoint.name!r}."
+                )
+            if spec.shape and spec.shape[0] is not None:
+                raise ValueError(
+                    f"The batch axis of input {key!r} of {endpoint.name!r} must be None, so that "
+                    f"any number of examples can be served. Received: shape={spec.shape}."
+                )
+
+
+def _write_archive(
+    model: keras.Model, endpoints: tuple[Endpoint, ...], assets: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Write the SavedModel itself and return its signatures as the manifest lists them."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signatures = {}
+    for endpoint in endpoints:
+        function = endpoint.build(model, assets)
+        for resource in getattr(function, "resources", ()):
+            archive.track(resource)
+        specs = [
+            tf.TensorSpec(spec.shape, spec.dtype, name=key)
+            for key, spec in endpoint.signature.items()
+        ]
+        graph = archive.add_endpoint(endpoint.name, _named(endpoint, function), specs)
+        outputs = graph.get_concrete_function().structured_outputs
+        signatures[endpoint.name] = {
+            "inputs": {spec.name: _describe(spec) for spec in specs},
+            "outputs": {key: _describe(value) for key, value in outputs.items()},
+        }
+    archive.write_out(str(folder), verbose=False)
+    for part in ("assets", "assets.extra"):
+        (folder / part).mkdir(exist_ok=True)
+    return signatures
+
+
+def _named(endpoint: Endpoint, function: Callable[..., dict]) -> Callable[..., dict]:
+    """Wrap an endpoint's function: inputs by position in, a checked dict of tensors out."""
+
+    def serve(*values):
+        outputs = function(**dict(zip(endpoint.signature, values, strict=True)))
+        if not isinstance(outputs, Mapping) or not outputs:
+            raise TypeError(
+                f"Endpoint {endpoint.name!r} must return a dict of named outputs, such as "
+                f"{{'probabilities': ...}}. Received: {type(outputs).__name__}."
+            )
+        wrong = [key for key in outputs if not isinstance(key, str) or not key.isidentifier()]
+        if wrong:
+            raise TypeError(
+                f"The outputs of endpoint {endpoint.name!r} must have Python names. "
+                f"Received: {wrong}."
+            )
+        return {key: tf.convert_to_tensor(value) for key, value in outputs.items()}
+
+    return serve
+
+
+def _describe(spec: Any) -> dict[str, Any]:
+    shape = None if spec.shape.rank is None else spec.shape.as_list()
+    return {"dtype": spec.dtype.name, "shape": shape}

@@ -1,0 +1,176 @@
+"""Show what a SavedModel answered: lines of text, or a figure with the pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_PICTURES = 16
+
+
+def format_prediction(
+    outputs: Mapping[str, Any],
+    *,
+    names: Sequence[str] = (),
+    class_names: Sequence[str] | None = None,
+    top: int = 5,
+) -> list[str]:
+    """Say a prediction in lines of text, one for each example.
+
+    With `probabilities` and class names: "shirt.png: ankle boot 0.93, sneaker 0.05, ...". Else one
+    line "name: value" for each output, or with several examples one line for each example.
+
+    Args:
+        outputs: what `Served.predict` returned.
+        names: what to call the examples, such as the file names.
+        class_names: names of the classes, from the manifest.
+        top: int, how many classes to name. Default: 5.
+    """
+    ranked = _ranked(outputs, class_names, top)
+    if ranked:
+        return [
+            f"{_label(names, i)}: " + ", ".join(f"{name} {value:.2f}" for name, value in best)
+            for i, best in enumerate(ranked)
+        ]
+    arrays = {key: np.asarray(value) for key, value in outputs.items()}
+    sizes = {array.shape[:1] for array in arrays.values()}
+    if len(sizes) > 1 or sizes == {()} or sizes == {(1,)}:
+        return [
+            f"{key}: {_text(array[0] if array.shape[:1] == (1,) else array)}"
+            for key, array in arrays.items()
+        ]
+    return [
+        f"{_label(names, i)}: "
+        + ", ".join(f"{key} {_text(array[i])}" for key, array in arrays.items())
+        for i in range(*sizes.pop())
+    ]
+
+
+def figure(
+    pictures: Sequence[Any],
+    outputs: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    names: Sequence[str] = (),
+    top: int = 5,
+) -> Figure:
+    """Draw pictures with their most probable classes as bars; at most 16 pictures.
+
+    Args:
+        pictures: file names, or arrays (H, W), (H, W, 1) or (H, W, 3) in [0, 1].
+        outputs: what `Served.predict` returned, with `probabilities` (B, K).
+        class_names: names of the K classes.
+        names: titles. Default: the file names, without folders.
+        top: int, how many classes to show. Default: 5.
+
+    Returns:
+        A matplotlib figure; `figure(...).savefig("out.png")` writes it.
+
+    Raises:
+        ValueError: no probabilities, or not as many as pictures or class names.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ranked = _ranked(outputs, class_names, top)
+    if ranked is None or len(ranked) != len(pictures):
+        raise ValueError(
+            f"a figure of {len(pictures)} pictures with {len(class_names)} classes needs "
+            "`probabilities` of that shape. Received: "
+            + ", ".join(f"{key} {np.shape(value)}" for key, value in outputs.items())
+        )
+    shown = min(len(pictures), MOST_PICTURES)
+    columns = min(shown, 1 if shown < 3 else 2)
+    rows = math.ceil(shown / columns)
+    drawing = Figure(figsize=(6.4 * columns, 2.3 * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(drawing)
+    axes = drawing.subplots(
+        rows, 2 * columns, squeeze=False, width_ratios=[1.0, 1.6] * columns
+    ).reshape(-1, 2)
+    for i, (left, right) in enumerate(axes):
+        if i >= shown:
+            left.set_axis_off()
+            right.set_axis_off()
+            continue
+        pixels, title = _picture(pictures[i])
+        left.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        title = _crop(str(names[i]) if i < len(names) else title or f"{i + 1}")
+        left.set_title(title, fontsize=10, parse_math=False)
+        left.set_axis_off()
+        _bars(right, ranked[i])
+    if shown < len(pictures):
+        drawing.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
+    return drawing
+
+
+def _bars(axes: Any, best: Sequence[tuple[str, float]]) -> None:
+    """Draw classes and their probabilities as horizontal bars, the best on top."""
+    labels = [_crop(name, 22) for name, _ in best]
+    values = [value for _, value in best]
+    bars = axes.barh(range(len(best)), values, color=["C0"] + ["C7"] * (len(best) - 1))
+    axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=9)
+    axes.set_yticks(range(len(best)), labels, fontsize=9, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("probability", fontsize=9)
+    axes.tick_params(axis="x", labelsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ranked(
+    outputs: Mapping[str, Any], class_names: Sequence[str] | None, top: int
+) -> list[list[tuple[str, float]]] | None:
+    """Return the best classes of every example, or None where there are none to name."""
+    if class_names is None or "probabilities" not in outputs:
+        return None
+    probabilities = np.asarray(outputs["probabilities"])
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
+        return None
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    return [
+        [(class_names[k], float(row[k])) for k in best]
+        for row, best in zip(probabilities, order, strict=True)
+    ]
+
+
+def _picture(source: Any) -> tuple[np.ndarray, str]:
+    """Return the pixels in [0, 1] and the file's name."""
+    if not isinstance(source, np.ndarray):
+        from pathlib import Path
+
+        from PIL import Image
+
+        with Image.open(source) as image:
+            if image.mode.startswith("I;16"):
+                return np.asarray(image, dtype="float32") / 65535, Path(source).name
+            plain = image.convert("L" if image.mode in ("1", "L") else "RGBA")
+            plain.thumbnail((512, 512))
+            return np.asarray(plain, dtype="float32") / 255, Path(source).name
+    pixels = np.clip(source.astype("float32"), 0, 1)
+    return (pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels), ""
+
+
+def _label(names: Sequence[str], i: int) -> str:
+    return str(names[i]) if i < len(names) else f"{i + 1}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.6g}"
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=4, threshold=20, separator=", ")
+    return str(value)
+
+
+def _crop(text: str, length: int = 28) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from tiny_models import make_linear
+
+from kerasd2l.export import fresh
+from kerasd2l.export.check import _compare, _elsewhere, verify
+from kerasd2l.export.manifest import SavedModelError
+from kerasd2l.export.savedmodel import export_run
+from kerasd2l.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6, dtype="int64").reshape(2, 3),
+        np.float32(1.5),
+        np.zeros((0, 4), "float32"),
+        np.array([b"ends in\0\0", b"", b"\xff\0x"], dtype=object),
+        np.array([["a", "ü"]], dtype=object),
+        b"scalar\0",
+    ],
+    ids=str,
+)
+def test_arrays_survive_the_journey(array):
+    back = fresh.decode(fresh.encode(array))
+    assert back.shape == np.shape(array)
+    wanted = np.asarray(array, dtype=object if isinstance(array, bytes) else None)
+    if wanted.dtype == object:
+        items = [item.encode() if isinstance(item, str) else item for item in wanted.flat]
+        assert list(back.flat) == items
+    else:
+        assert back.dtype == wanted.dtype
+        np.testing.assert_array_equal(back, wanted)
+
+
+def test_export_of_a_run_is_checked_in_a_process_of_its_own(
+    tmp_path, run_folder, endpoints, assets, linear
+):
+    unused = dict.fromkeys(("data", "model", "optimizer", "loss", "metrics"))
+    recipe = Recipe(section="s", dataset="d", epochs=1, batch_size=1, endpoints=endpoints, **unused)
+    path = export_run(run_folder, tmp_path / "out", recipe=recipe)  # checks before it publishes
+    differences = verify(path, linear, endpoints, assets)
+    assert set(differences) == {
+        f"{endpoint}/{output}"
+        for endpoint in ("serving_default", "predict")
+        for output in ("probabilities", "class_ids", "class_names")
+    }
+    assert max(differences.values()) <= 1e-5
+
+
+def test_other_process_has_neither_keras_nor_this_library(exported, endpoints):
+    example = {"pixels": np.zeros((1, 28, 28, 1), "float32")}
+    reply = _elsewhere(exported, {"predict": example})
+    assert reply["imported"] == list(fresh.FORBIDDEN)  # blocked; nothing below them was imported
+    assert reply["signatures"] == ["predict", "serving_default"]
+
+
+def test_other_weights_are_found_out(exported, endpoints, assets):
+    with pytest.raises(SavedModelError, match=r"output '.*' of endpoint 'predict' differs"):
+        verify(exported, make_linear(seed=9), endpoints[1:] + endpoints[:1], assets)
+
+
+def test_what_cannot_be_loaded_elsewhere_is_an_error(tmp_path, linear, endpoints, assets):
+    with pytest.raises(SavedModelError, match=r"cannot be used without this library"):
+        verify(tmp_path, linear, endpoints, assets)
+
+
+def test_comparison_names_endpoint_output_and_difference():
+    here = {"y": np.array([1.0, 100.0]), "name": np.array([b"a"], dtype=object)}
+    found = _compare("e", here, here | {"y": here["y"] + [5e-6, 5e-4]}, 1e-5)
+    assert found == {"e/y": pytest.approx(5e-6), "e/name": 0.0}
+    with pytest.raises(SavedModelError, match=r"'y' of endpoint 'e'.*difference 0\.001"):
+        _compare("e", here, here | {"y": here["y"] + [1e-3, 0]}, 1e-5)
+    with pytest.raises(SavedModelError, match=r"'name' of endpoint 'e' differs"):
+        _compare("e", here, here | {"name": np.array([b"b"], dtype=object)}, 1e-5)
+    with pytest.raises(SavedModelError, match=r"shape"):
+        _compare("e", here, here | {"y": np.ones(3)}, 1e-5)
+    with pytest.raises(SavedModelError, match=r"gives"):
+        _compare("e", here, {"y": here["y"]}, 1e-5)
+    whole = {"n": np.array([2])}
+    with pytest.raises(SavedModelError, match=r"differs"):
+        _compare("e", whole, {"n": np.array([3])}, 10.0)
+    nan = {"y": np.array([np.nan, np.inf])}
+    assert _compare("e", nan, nan, 1e-5) == {"e/y": 0.0}
+    with pytest.raises(SavedModelError, match=r"inf"):
+        _compare("e", nan, {"y": np.array([0.0, np.inf])}, 1e-5)
