@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,17 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
         pass
     with pytest.raises(OSError), workspace(tmp_path / "m" / "below"):
         pass
+
+
+def test_a_parent_taken_away_by_another_process_is_made_again(tmp_path, monkeypatch):
+    parent, mkdir, taken = tmp_path / "m", Path.mkdir, []
+
+    def interrupted(path, *args, **options):
+        if path.name.startswith(".tmp-") and not taken:
+            taken.append(path)
+            parent.rmdir()
+        mkdir(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    with workspace(parent) as folder:
+        assert folder.is_dir() and folder != taken[0]
