@@ -7,7 +7,17 @@ from kerasd2l._lazy import attach
 
 __version__ = "0.1.0"
 
-_ROOMS = ("data", "export", "layers", "losses", "metrics", "models", "scratch", "testing", "training")
+_ROOMS = (
+    "data",
+    "export",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "scratch",
+    "testing",
+    "training",
+)
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

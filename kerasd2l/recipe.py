@@ -206,7 +206,7 @@ def entries() -> list[Entry]:
         for name, function in vars(module).items():
             if name.startswith("_") or not inspect.isfunction(function):
                 continue
-            if function.__module__ != module.__name__:
+            if not function.__module__.startswith(module.__name__):  # a chapter may be a package
                 continue
             returns = function.__annotations__.get("return")
             kind = {"Recipe": "recipe", "Demo": "demo"}.get(getattr(returns, "__name__", returns))

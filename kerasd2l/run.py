@@ -1,12 +1,12 @@
 """Run: the folder of one training run, written before work starts.
 
-    config.json    what was asked for: recipe, arguments, seed, strategy, versions
-    assets.json    plain data that serving needs: class names, vocabulary
-    metrics.jsonl  one line per epoch
-    checkpoints/   the last two states to resume from, and the best one
-    model.keras    the trained model
-    curves.png     loss and metrics over the epochs
-    summary.json   the result; its presence means that the run is finished
+config.json    what was asked for: recipe, arguments, seed, strategy, versions
+assets.json    plain data that serving needs: class names, vocabulary
+metrics.jsonl  one line per epoch
+checkpoints/   the last two states to resume from, and the best one
+model.keras    the trained model
+curves.png     loss and metrics over the epochs
+summary.json   the result; its presence means that the run is finished
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class Run:
                 f"{self.path} is a run of {there.recipe}, not of {self.recipe}. "
                 "Resume it under its own name, or give another --out."
             )
-        asked = json.loads(json.dumps(_plain(self.config())))
-        before = json.loads(json.dumps(_plain(there.config())))
+        asked = json.loads(json.dumps(plain(self.config())))
+        before = json.loads(json.dumps(plain(there.config())))
         changed = []
         for group in ("arguments", "options"):
             keys = sorted(set(asked[group]) | set(before[group]))
@@ -141,7 +141,7 @@ class Run:
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl anew from the history: after a resume nothing stands there twice."""
         if self.writes:
-            lines = "".join(json.dumps(_plain(event)) + "\n" for event in history)
+            lines = "".join(json.dumps(plain(event)) + "\n" for event in history)
             write_atomic(self.metrics, lines.encode("utf8"))
 
 
@@ -175,7 +175,7 @@ def versions() -> dict[str, str]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON, whole or not at all; NaN and infinity become null."""
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomic(path, text.encode("utf8"))
 
 
@@ -204,16 +204,16 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn numpy numbers, tuples, paths and non-finite floats into what JSON knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):  # numpy and tensors
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

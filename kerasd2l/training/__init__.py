@@ -5,10 +5,14 @@ from kerasd2l._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "CheckpointError": "checkpoint",
         "Checkpoints": "checkpoint",
+        "ClusterError": "cluster",
         "NonFiniteLoss": "loop",
         "Preempted": "loop",
         "callbacks": "callbacks",
+        "command": "command",
+        "doctor": "doctor",
         "checkpoint": "checkpoint",
         "cluster": "cluster",
         "evaluate": "loop",

@@ -24,6 +24,8 @@ __all__ = ["NonFiniteLoss", "Preempted", "evaluate", "train"]
 class Preempted(Exception):  # noqa: N818 - an order from outside, not an error
     """The training was asked to stop and has saved its state."""
 
+    exit_code = 143  # as after SIGTERM
+
 
 def train(
     model: keras.Model,

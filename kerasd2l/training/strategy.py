@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -23,6 +24,7 @@ def make_strategy(
     cluster: Cluster | None = None,
     rendezvous_timeout: float = 120.0,
     fingerprint: str = "",
+    say: Callable[[str], None] = lambda text: None,
 ) -> tf.distribute.Strategy:
     """Make the `tf.distribute` strategy that the loop trains under.
 
@@ -37,6 +39,7 @@ def make_strategy(
         cluster: the parsed TF_CONFIG, or None.
         rendezvous_timeout: float, seconds to wait for the peers.
         fingerprint: str, what must be the same on all workers: versions and configuration.
+        say: (text) -> None, told who is still missing.
 
     Returns:
         A `tf.distribute.Strategy`; its `num_replicas_in_sync` replicas share each global batch.
@@ -58,7 +61,7 @@ def make_strategy(
         else:
             name = "mirrored" if (replicas or len(gpus)) > 1 else "one"
     if name == "multi_worker":
-        return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint)
+        return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint, say)
     if cluster is not None:
         raise StrategyError(
             f'strategy="{name}" would train the same model {cluster.size} times: TF_CONFIG names '
@@ -94,7 +97,9 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     return "mirrored" if isinstance(strategy, tf.distribute.MirroredStrategy) else "one"
 
 
-def _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint) -> tf.distribute.Strategy:
+def _multi_worker(
+    cluster, replicas, rendezvous_timeout, fingerprint, say
+) -> tf.distribute.Strategy:
     from kerasd2l.training.cluster import preflight
 
     if cluster is None:
@@ -107,7 +112,7 @@ def _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint) -> tf.dist
             "`replicas` is for one machine: with multi_worker every worker uses all of its GPUs, "
             f"or one CPU device. Received: replicas={replicas}."
         )
-    preflight(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint)
+    preflight(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, log=say)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(cluster.normalised()),
         task_type=cluster.normalised_task[0],

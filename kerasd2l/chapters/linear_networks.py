@@ -1,0 +1,35 @@
+"""Linear networks: regression, and softmax regression on pictures."""
+
+from __future__ import annotations
+
+from kerasd2l import data, export, models
+from kerasd2l._lazy import lazy
+from kerasd2l.recipe import Expected, Recipe
+
+keras = lazy("keras")
+
+
+def softmax_regression(
+    *, learning_rate: float = 0.1, batch_size: int = 256, epochs: int = 10
+) -> Recipe:
+    """Train softmax regression on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey).
+
+    Section: "softmax-regression-concise". W from N(0, 0.01^2), SGD, cross-entropy.
+    Expected: the book asserts train loss < 0.5 and test accuracy in (0.7, 1].
+    Command: kerasd2l train softmax_regression --data files
+    """
+    return Recipe(
+        section="softmax-regression-concise",
+        dataset="fashion_mnist",
+        data=lambda source: data.fashion_mnist.load(source, batch_size=batch_size),
+        model=lambda d: models.softmax_regression(
+            d.features["pixels"].shape, len(d.assets["class_names"])
+        ),
+        optimizer=lambda: keras.optimizers.SGD(learning_rate),
+        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        epochs=epochs,
+        batch_size=batch_size,
+        endpoints=export.image_classifier(height=28, width=28, channels=1),
+        expected=Expected("test_accuracy", 0.7, 1.0, "asserted by the book"),
+    )

@@ -1,0 +1,99 @@
+"""Figures without global state: lines, pictures, and a sheet of labelled pictures.
+
+The functions return matplotlib Figures; whoever calls saves them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(rows: int = 1, columns: int = 1, *, width: float = 4.5, height: float = 3.2):
+    """Make a figure of rows x columns panels.
+
+    Args:
+        rows: int, panels in a column.
+        columns: int, panels in a row.
+        width: float, inches of one panel.
+        height: float, inches of one panel.
+
+    Returns:
+        (Figure, array (rows, columns) of matplotlib Axes).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def lines(
+    x: Any,
+    series: Mapping[str, Any],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    xscale: str = "linear",
+    yscale: str = "linear",
+) -> Figure:
+    """Draw named lines over x, with title, axis labels and legend.
+
+    Args:
+        x: (n,) numbers, or a mapping name -> (n,) where the lines have their own.
+        series: name -> (n,) numbers.
+        title: str.
+        xlabel: str, with the unit.
+        ylabel: str, with the unit.
+        xscale: "linear" or "log".
+        yscale: "linear" or "log".
+    """
+    figure, panels = new_figure(width=5.5, height=3.8)
+    axes = panels[0, 0]
+    for i, (name, y) in enumerate(series.items()):
+        style = ("-", "--", "-.", ":")[i % 4]  # told apart without colour, too
+        axes.plot(
+            np.asarray(x[name] if isinstance(x, Mapping) else x), np.asarray(y), style, label=name
+        )
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
+    axes.grid(alpha=0.3)
+    if len(series) > 1:
+        axes.legend()
+    return figure
+
+
+def pictures(
+    images: Sequence[Any],
+    titles: Sequence[str] = (),
+    *,
+    columns: int = 8,
+    title: str = "",
+    scale: float = 1.5,
+) -> Figure:
+    """Draw a sheet of pictures with a title under each: the book's `show_images`.
+
+    Args:
+        images: arrays (H, W), (H, W, 1) or (H, W, 3); grey ones are scaled to their own range.
+        titles: a text for each picture; may be shorter.
+        columns: int, pictures in a row.
+        title: str, above the sheet.
+        scale: float, inches of one picture.
+    """
+    rows = math.ceil(len(images) / columns)
+    figure, panels = new_figure(rows, min(columns, len(images)), width=scale, height=scale * 1.25)
+    figure.suptitle(title)
+    for i, axes in enumerate(panels.flat):
+        axes.set_axis_off()
+        if i < len(images):
+            image = np.asarray(images[i])
+            axes.imshow(image[..., 0] if image.shape[-1:] == (1,) else image, cmap="gray")
+            axes.set_title(titles[i] if i < len(titles) else "", fontsize=8)
+    return figure

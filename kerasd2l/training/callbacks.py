@@ -1,0 +1,68 @@
+"""What a training shows: a line per epoch, and the curves of loss and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SPLITS = ("train", "valid", "test")
+
+
+def epoch_line(event: dict[str, Any], epochs: int) -> str:
+    """Describe one epoch in one line: figures of each split, speed, seconds."""
+    figures = [
+        f"{key} {event[key]:.4f}"
+        for split in SPLITS
+        for key in event
+        if key.startswith(f"{split}_") and not key.endswith("_examples")
+    ]
+    speed = f"{event['examples_per_second']:,.0f} examples/s"
+    return (
+        f"epoch {event['epoch']}/{epochs}  {'  '.join(figures)}  {speed}  {event['seconds']:.1f} s"
+    )
+
+
+def metric_names(history: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the figures without their split, the loss first."""
+    names = {}
+    for event in history:
+        for key in event:
+            split, _, name = key.partition("_")
+            if split in SPLITS and name != "examples":
+                names[name] = None
+    return sorted(names, key=lambda name: (name != "loss", name))
+
+
+def curves(history: Sequence[dict[str, Any]], title: str = "") -> Figure:
+    """Draw one panel per figure (loss, accuracy, ...) with a line per split over the epochs.
+
+    Args:
+        history: the epochs, as `training.train` returns them.
+        title: str, above the panels.
+
+    Returns:
+        A matplotlib Figure.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = metric_names(history)
+    figure = Figure(figsize=(5 * max(len(names), 1), 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    styles = {"train": "-", "valid": "-.", "test": "--"}
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), i + 1)
+        for split in SPLITS:
+            points = [(e["epoch"], e[f"{split}_{name}"]) for e in history if f"{split}_{name}" in e]
+            if points:
+                marker = "o" if len(points) == 1 else None  # a line of one point is invisible
+                axes.plot(*zip(*points, strict=True), styles[split], label=split, marker=marker)
+        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure

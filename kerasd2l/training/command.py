@@ -1,0 +1,232 @@
+"""What `kerasd2l train` does once its words are understood: devices, signals, run, export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kerasd2l.recipe import Recipe
+from kerasd2l.run import Run, RunError, plain, versions
+
+# Errors of TensorFlow that mean: another worker went away.
+_LOST_PEER = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
+
+
+def train(
+    recipe: Recipe,
+    *,
+    env: Mapping[str, str],
+    say: Callable[[str], None],
+    data: str,
+    data_dir: Path | None,
+    limit_steps: int | None,
+    strategy: str,
+    replicas: int | None,
+    precision: str,
+    seed: int,
+    deterministic: bool,
+    out: Path | None,
+    resume: bool,
+    rendezvous_timeout: float,
+    export_: bool,
+    savedmodels: Path,
+    dry_run: bool,
+) -> dict[str, Any]:
+    """Train a recipe as the command line asks; the options are those of `kerasd2l train`.
+
+    Returns:
+        The summary of the run, with the path of the SavedModel if it was exported.
+
+    Raises:
+        click.UsageError: devices or a batch size that cannot be.
+        RunError, DataError, ClusterError, NonFiniteLoss, Preempted: known failures.
+    """
+    from kerasd2l.data import Source
+    from kerasd2l.training.fit import fit
+    from kerasd2l.training.strategy import describe, is_chief
+
+    if out and not resume and (out / "config.json").exists():
+        raise RunError(
+            f"{out} already holds a run. Give --resume to continue it, or another --out."
+        )
+    options = {
+        "data": data,
+        "data_dir": str(data_dir) if data_dir else None,
+        "limit_steps": limit_steps,
+        "precision": precision,
+        "deterministic": deterministic,
+    }
+    config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
+    devices = _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say)
+    short = recipe.name.rpartition("/")[2]
+    run = Run(
+        path=out or Path("runs") / f"{short}-{time.strftime('%Y%m%d-%H%M%S')}",
+        recipe=recipe.name,
+        arguments=recipe.arguments,
+        seed=seed,
+        strategy=describe(devices),
+        replicas=devices.num_replicas_in_sync,
+        options=options,
+        versions=versions(),
+        writes=is_chief(devices) and not dry_run,
+    )
+    source = Source(kind=data, data_dir=data_dir, seed=seed)
+    if dry_run:
+        return rehearse(recipe, run, source, devices, precision=precision)
+    say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
+    with _Signals() as stop, _lost_peers(devices):
+        summary = fit(
+            recipe,
+            run,
+            source,
+            strategy=devices,
+            resume=resume,
+            limit_steps=limit_steps,
+            precision=precision,
+            deterministic=deterministic,
+            should_stop=stop,
+            say=say,
+            progress=sys.stderr.isatty() and run.writes,
+        )
+    if export_ and run.writes:
+        from kerasd2l.export import export_run
+
+        path = export_run(run.path, savedmodels, recipe=recipe, metrics=summary["metrics"])
+        summary = {**summary, "savedmodel": str(path)}
+        run.write("summary.json", summary)
+    return summary
+
+
+def rehearse(recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision: str) -> dict:
+    """Build everything, train one step and evaluate one batch, time another; write nothing.
+
+    Returns:
+        Recipe, replicas, parameters, shapes, seconds per step and an estimate for the whole run.
+    """
+    from kerasd2l.training import loop
+    from kerasd2l.training.fit import check_batch, policy, prepare
+
+    check_batch(recipe, strategy)
+    with policy(precision):
+        data, model = prepare(recipe, source, strategy, seed=run.seed)
+        steps = int(data.train.cardinality())
+        history = loop.train(model, data, epochs=2, strategy=strategy, limit_steps=1)
+    seconds = history[-1]["seconds"]
+    return {
+        "recipe": recipe.name,
+        "dry_run": True,
+        "strategy": run.strategy,
+        "replicas": run.replicas,
+        "parameters": model.count_params(),
+        "inputs": {name: list(spec.shape) for name, spec in data.features.items()},
+        "examples": dict(data.size),
+        "steps_per_epoch": steps,
+        "epochs": recipe.epochs,
+        "compile_seconds": history[0]["compile_seconds"],
+        "step_seconds": seconds,
+        "estimated_seconds": seconds * steps * recipe.epochs,
+    }
+
+
+def report(summary: Mapping[str, Any]) -> str:
+    """Say the result of a training (or a rehearsal) to a person."""
+    if summary.get("dry_run"):
+        return "\n".join(f"{key}: {value}" for key, value in summary.items())
+    lines = [f"{key} {value:.4f}" for key, value in summary["metrics"].items()]
+    examples = ", ".join(f"{count:,} {split}" for split, count in summary["examples"].items())
+    lines.append(f"{examples} examples, {summary['wall_seconds']:.1f} s in all")
+    lines.append(f"run: {summary['run']}  (curves.png, model.keras, summary.json)")
+    if summary["savedmodel"]:
+        lines.append(f"savedmodel: {summary['savedmodel']}")
+        lines.append(f"next: kerasd2l predict {summary['savedmodel']} INPUT")
+    else:
+        lines.append(f"next: kerasd2l export {summary['run']}")
+    return "\n".join(lines)
+
+
+def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
+    """Make the strategy; what cannot be is a usage error."""
+    import click
+
+    from kerasd2l.training.cluster import Cluster, ClusterError
+    from kerasd2l.training.fit import check_batch
+    from kerasd2l.training.strategy import StrategyError, make_strategy
+
+    try:
+        cluster = Cluster.parse(env.get("TF_CONFIG"))
+    except ClusterError as error:
+        raise click.UsageError(f"TF_CONFIG: {error}") from error
+    digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:12]
+    fingerprint = " ".join(f"{name}={version}" for name, version in versions().items())
+    try:
+        devices = make_strategy(
+            strategy,
+            replicas=replicas,
+            cluster=cluster,
+            rendezvous_timeout=rendezvous_timeout,
+            fingerprint=f"{fingerprint} config={digest}",
+            say=say,
+        )
+        check_batch(recipe, devices)
+    except ClusterError:
+        raise
+    except (StrategyError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    return devices
+
+
+class _Signals:
+    """Notes SIGTERM and Ctrl-C; the loop saves and stops at the next step. A second one kills."""
+
+    def __init__(self):
+        self.received = 0
+
+    def __call__(self) -> bool:
+        return bool(self.received)
+
+    def __enter__(self) -> _Signals:
+        # After the strategy was made: TensorFlow installs a handler of its own for SIGTERM.
+        self.before = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        from kerasd2l.training.loop import Preempted
+
+        for number, handler in self.before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if isinstance(error, Preempted):
+            error.exit_code = 128 + (self.received or signal.SIGTERM)
+
+    def _note(self, number, frame) -> None:
+        if self.received:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self.received = number
+
+
+class _lost_peers:  # noqa: N801 - a context manager
+    """Turns TensorFlow's errors about a worker that went away into one line."""
+
+    def __init__(self, strategy):
+        from kerasd2l.training.strategy import is_multi_worker
+
+        self.active = is_multi_worker(strategy)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if self.active and error is not None and type(error).__name__ in _LOST_PEER:
+            first = str(error).strip().splitlines()[0][:200]
+            raise RunError(
+                f"another worker went away ({type(error).__name__}: {first}). "
+                "Start all workers again with --resume."
+            ) from error

@@ -1,0 +1,224 @@
+"""From a recipe to a finished run: data, model in the strategy's scope, loop, model.keras, summary."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerasd2l.recipe import Data, Recipe
+from kerasd2l.run import Run
+from kerasd2l.training import loop
+from kerasd2l.training.callbacks import curves, epoch_line, metric_names
+from kerasd2l.training.checkpoint import Checkpoints
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+_DRAW_SECONDS = 30.0  # between two drawings of the curves
+
+
+def fit(
+    recipe: Recipe,
+    run: Run,
+    source: Any,
+    *,
+    strategy: tf.distribute.Strategy | None = None,
+    resume: bool = False,
+    limit_steps: int | None = None,
+    precision: str = "float32",
+    deterministic: bool = False,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda text: None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train a recipe in the folder of a run.
+
+    Args:
+        recipe: what to train, from `kerasd2l.load`.
+        run: where; its folder must be new, or hold this run if `resume`.
+        source: a `data.Source`.
+        strategy: from `make_strategy`; None: one device.
+        resume: bool, continue from the newest checkpoint. A finished run is left as it is.
+        limit_steps: int or None, train and evaluate at most this many batches of each epoch.
+        precision: "float32", "mixed_bfloat16" or "mixed_float16".
+        deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
+        callbacks: Keras callbacks.
+        should_stop: asked at step boundaries; True saves and raises Preempted.
+        say: (text) -> None, for a person to follow.
+        progress: bool, show a progress bar on stdout.
+
+    Returns:
+        The summary: recipe, run, strategy, replicas, epochs, seed, examples, metrics, ...
+
+    Raises:
+        RunError: the folder holds another run. ValueError: settings that do not go together.
+        NonFiniteLoss, Preempted: see `training.train`.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    check_batch(recipe, strategy)
+    if resume and (run.path / "config.json").exists():
+        run.resume()
+        summary = run.read("summary.json")
+        if summary and summary["epochs"] >= recipe.epochs and run.model.exists():
+            say(f"{run.path} is finished: nothing to do")
+            return summary
+    else:
+        if resume:
+            say(f"nothing to resume in {run.path}: starting anew")
+        run.start()
+    began = time.perf_counter()
+    with policy(precision):
+        data, model = prepare(recipe, source, strategy, seed=run.seed, deterministic=deterministic)
+        run.write("assets.json", data.assets)
+        checkpoints = Checkpoints(run.checkpoints, writes=run.writes, say=say)
+        recorder = _Recorder(run, recipe, say)
+        train = recipe.fit or loop.train
+        history = train(
+            model,
+            data,
+            epochs=recipe.epochs,
+            strategy=strategy,
+            callbacks=callbacks,
+            checkpoints=checkpoints,
+            resume=resume,
+            limit_steps=limit_steps,
+            should_stop=should_stop,
+            on_epoch=recorder,
+            progress=progress,
+        )
+        save_model(model, run)
+    recorder.draw(history)
+    summary = summarise(run, history, time.perf_counter() - began)
+    run.write("summary.json", summary)
+    return summary
+
+
+def prepare(
+    recipe: Recipe,
+    source: Any,
+    strategy: tf.distribute.Strategy,
+    *,
+    seed: int,
+    deterministic: bool = False,
+) -> tuple[Data, keras.Model]:
+    """Seed everything, load the data, and make the compiled model in the strategy's scope."""
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    data = recipe.data(source)
+    with strategy.scope():
+        model = recipe.model(data)
+        compile_model(recipe, model)
+    return data, model
+
+
+def compile_model(recipe: Recipe, model: keras.Model) -> None:
+    """Compile a model with the recipe's optimizer, loss and metrics unless it comes compiled."""
+    if not model.compiled:
+        model.compile(
+            optimizer=recipe.optimizer(),
+            loss=recipe.loss(),
+            metrics=recipe.metrics(),
+            jit_compile=recipe.jit_compile,
+        )
+
+
+def check_batch(recipe: Recipe, strategy: tf.distribute.Strategy) -> None:
+    """Refuse a global batch that the replicas do not divide.
+
+    Raises:
+        ValueError: with the nearest batch sizes that they do divide.
+    """
+    replicas = strategy.num_replicas_in_sync
+    rest = recipe.batch_size % replicas
+    if rest:
+        below, above = recipe.batch_size - rest, recipe.batch_size - rest + replicas
+        near = f"{below} or {above}" if below else f"{above}"
+        raise ValueError(
+            f"`batch_size` must be divisible by the {replicas} replicas. "
+            f"Received: batch_size={recipe.batch_size}. Try {near}."
+        )
+
+
+def save_model(model: keras.Model, run: Run) -> None:
+    """Write model.keras, whole or not at all."""
+    if not run.writes:
+        return
+    temporary = run.path / f".{os.getpid()}.keras"
+    try:
+        model.save(temporary)
+        os.replace(temporary, run.model)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Make the result of a run from its last epoch."""
+    last = history[-1]
+    examples = {
+        split: last[f"{split}_examples"]
+        for split in ("train", "valid", "test")
+        if f"{split}_examples" in last
+    }
+    metrics = {
+        f"{split}_{name}": last[f"{split}_{name}"]
+        for split in examples
+        for name in metric_names(history)
+        if f"{split}_{name}" in last
+    }
+    trained = sum(event["seconds"] for event in history)
+    speeds = sum(event["examples_per_second"] * event["seconds"] for event in history)
+    return {
+        "recipe": run.recipe,
+        "run": str(run.path),
+        "data": run.options.get("data"),
+        "strategy": run.strategy,
+        "replicas": run.replicas,
+        "epochs": last["epoch"],
+        "seed": run.seed,
+        "examples": examples,
+        "metrics": metrics,
+        "examples_per_second": speeds / trained if trained else None,
+        "compile_seconds": sum(event["compile_seconds"] for event in history),
+        "wall_seconds": seconds,
+        "savedmodel": None,
+    }
+
+
+class _Recorder:
+    """Writes metrics.jsonl after every epoch, says a line, and redraws the curves now and then."""
+
+    def __init__(self, run: Run, recipe: Recipe, say: Callable[[str], None]):
+        self.run, self.recipe, self.say = run, recipe, say
+        self.drawn = time.monotonic()
+
+    def __call__(self, history: list[dict[str, Any]]) -> None:
+        self.run.write_metrics(history)
+        self.say(epoch_line(history[-1], self.recipe.epochs))
+        if time.monotonic() - self.drawn > _DRAW_SECONDS:
+            self.draw(history)
+
+    def draw(self, history: list[dict[str, Any]]) -> None:
+        if self.run.writes:
+            curves(history, self.recipe.name).savefig(self.run.curves, dpi=120)
+            self.drawn = time.monotonic()
+
+
+@contextlib.contextmanager
+def policy(precision: str):
+    """Build and run layers in a precision, then go back to the one before."""
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {precision!r}."
+        )
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
