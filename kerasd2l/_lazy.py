@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-class lazy:  # noqa: N801 - used like a statement: keras = lazy("keras")
+class lazy:
     """Stand-in for a module; the first attribute access imports it.
 
     Args:

@@ -7,7 +7,6 @@ not finite, 130 and 143 stopped by Ctrl-C and SIGTERM with the state saved.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import sys

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kerasd2l.run import atomic
 
@@ -129,7 +130,7 @@ def to_arrays(variables: Iterable[keras.Variable]) -> dict[str, np.ndarray]:
     """Copy variables to numpy, named by position and path: "0003:conv_1/kernel"."""
     arrays = {}
     for i, variable in enumerate(variables):
-        value = keras.ops.convert_to_numpy(variable.value)
+        value = tf.convert_to_tensor(variable.value).numpy()  # metrics: summed over replicas
         if value.dtype.kind == "V" or value.dtype.name == "bfloat16":
             value = value.astype(np.float32)  # .npz knows no bfloat16; float32 holds it exactly
         arrays[_key(i, variable)] = value

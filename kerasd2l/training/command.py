@@ -212,7 +212,7 @@ class _Signals:
         self.received = number
 
 
-class _lost_peers:  # noqa: N801 - a context manager
+class _lost_peers:
     """Turns TensorFlow's errors about a worker that went away into one line."""
 
     def __init__(self, strategy):

@@ -21,7 +21,7 @@ from kerasd2l.training.steps import Loop, NonFiniteLoss
 __all__ = ["NonFiniteLoss", "Preempted", "evaluate", "train"]
 
 
-class Preempted(Exception):  # noqa: N818 - an order from outside, not an error
+class Preempted(Exception):
     """The training was asked to stop and has saved its state."""
 
     exit_code = 143  # as after SIGTERM
