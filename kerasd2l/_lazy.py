@@ -1,4 +1,4 @@
-"""Modules and names that are imported on first use, so that `kerasd2l list` never loads TensorFlow."""
+"""Modules and names that are imported on first use: `kerasd2l list` never loads TensorFlow."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Data:
-    """What a recipe trains on: `tf.data` datasets batched by the global batch, and what serving needs.
+    """What a recipe trains on: datasets batched by the global batch, and what serving needs.
 
     Args:
         train: batches of (x, y) or (x, y, sample_weight); iterating again reshuffles.
@@ -276,9 +276,8 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
-            raise UnknownName(
-                f"{entry.short} has no argument {key!r}.{hint} It has: {', '.join(known) or 'none'}."
-            )
+            names = ", ".join(known) or "none"
+            raise UnknownName(f"{entry.short} has no argument {key!r}.{hint} It has: {names}.")
         values[key] = convert(key, value, known[key].annotation)
     return dataclasses.replace(entry.function(**values), name=entry.name, arguments=values)
 

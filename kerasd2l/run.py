@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 
 class RunError(Exception):
-    """A run folder that is missing, damaged, in use for something else, or not to be overwritten."""
+    """A run folder that is missing, damaged, of another run, or not to be overwritten."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,8 @@ def examine(env: Mapping[str, str]) -> dict[str, Any]:
     missing = [name for name in _GPU_LIBRARIES if name not in found]
     if "libcuda.so.1" in found and not gpus:
         problems.append(
-            f"a GPU driver is there but TensorFlow sees no GPU; not loadable: {', '.join(missing)}. "
+            "a GPU driver is there but TensorFlow sees no GPU; not loadable: "
+            f"{', '.join(missing)}. "
             'pip install "tensorflow[and-cuda]" brings them.'
         )
     if env.get("KERAS_BACKEND", "tensorflow") != "tensorflow":

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run: data, model in the strategy's scope, loop, model.keras, summary."""
+"""From a recipe to a finished run: data, model, loop, model.keras, summary."""
 
 from __future__ import annotations
 
