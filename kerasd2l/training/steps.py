@@ -294,11 +294,8 @@ class Loop:
         self._bad_step.assign(tf.where(finite, self._bad_step, first))
 
     def _all_reduce(self, values):
-        def on_replica():
-            context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
-
-        return self.strategy.experimental_local_results(self.strategy.run(on_replica))[0]
+        mine = self.strategy.run(lambda: values * 1.0)  # a tensor of each replica, not a constant
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, mine, axis=None)
 
 
 def _has_batch_hooks(callback_list: keras.callbacks.CallbackList) -> bool:
