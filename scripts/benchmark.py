@@ -37,7 +37,10 @@ def main(name, pairs, data, data_dir, rounds, limit_steps, as_json):
     strategy = tf.distribute.get_strategy()
     loaded, ours = prepare(recipe, source, strategy, seed=0)
     _, theirs = prepare(recipe, source, strategy, seed=0)
-    timers = {"loop": _loop_timer(ours, loaded, limit_steps), "fit": _fit_timer(theirs, loaded, limit_steps)}
+    timers = {
+        "loop": _loop_timer(ours, loaded, limit_steps),
+        "fit": _fit_timer(theirs, loaded, limit_steps),
+    }
     seconds = {kind: [] for kind in timers}
     for number in range(rounds + 1):  # the first round compiles
         for kind in timers if number % 2 else reversed(timers):
