@@ -2,7 +2,18 @@
 
 from kerasd2l._lazy import attach
 
-_MODULES = ("archive", "digits", "fashion_mnist", "idx", "mnist", "pipeline", "source", "transfer")
+_MODULES = (
+    "archive",
+    "digits",
+    "fashion_mnist",
+    "idx",
+    "kaggle_house",
+    "mnist",
+    "pipeline",
+    "source",
+    "synthetic",
+    "transfer",
+)
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "convnets": "convnets",
+        "dropout_mlp": "perceptrons",
         "lenet": "convnets",
         "linear": "linear",
+        "linear_regression": "linear",
         "mlp": "perceptrons",
         "perceptrons": "perceptrons",
         "softmax_regression": "linear",

@@ -1,0 +1,49 @@
+"""By hand what Keras supplies: the book's "from scratch" sections, each equal to its Keras twin."""
+
+from kerasd2l._lazy import attach
+
+_EXPORTS = {
+    "dropout": ("DropoutMLPScratch", "dropout_layer"),
+    "initialization": (
+        "XavierUniformScratch",
+        "product_of_matrices",
+        "propagate",
+        "scaled_sigmoid",
+        "xavier_bound",
+        "xavier_variance",
+    ),
+    "linear_regression": (
+        "LinearRegressionScratch",
+        "SGDScratch",
+        "closed_form",
+        "data_iter",
+        "linreg",
+        "sgd",
+        "squared_loss",
+        "train_linear_regression",
+    ),
+    "mlp": ("MLPScratch", "relu"),
+    "perceptron": ("Perceptron", "convergence_bound", "margin", "train_perceptron"),
+    "shift": ("confusion_matrix", "covariate_shift_weights", "label_shift_prior"),
+    "softmax": (
+        "CrossEntropyScratch",
+        "SoftmaxRegressionScratch",
+        "accuracy",
+        "cross_entropy",
+        "log_softmax",
+        "softmax",
+        "stable_softmax",
+    ),
+    "weight_decay": (
+        "WeightDecayScratch",
+        "constrained",
+        "l2_penalty",
+        "project",
+        "ridge",
+        "train_weight_decay",
+    ),
+}
+
+__getattr__, __dir__, __all__ = attach(
+    __name__, {name: module for module, names in _EXPORTS.items() for name in names}
+)
