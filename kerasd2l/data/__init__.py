@@ -4,12 +4,18 @@ from kerasd2l._lazy import attach
 
 _MODULES = (
     "archive",
+    "cifar10",
     "digits",
     "fashion_mnist",
     "idx",
+    "image_folder",
     "kaggle_house",
     "mnist",
+    "pickled",
+    "picture_sets",
+    "pictures",
     "pipeline",
+    "shapes",
     "source",
     "synthetic",
     "transfer",
@@ -20,5 +26,6 @@ __getattr__, __dir__, __all__ = attach(
     {module: module for module in _MODULES}
     | dict.fromkeys(("DataError", "Source", "resolve"), "source")
     | dict.fromkeys(("download", "fetch"), "transfer")
-    | {"unpack": "archive"},
+    | dict.fromkeys(("load_pictures", "picture_shape"), "picture_sets")
+    | dict.fromkeys(("read_members", "unpack"), "archive"),
 )

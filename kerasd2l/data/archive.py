@@ -96,6 +96,46 @@ def unpack(
     return folder
 
 
+def read_members(
+    archive: str | os.PathLike,
+    *,
+    max_files: int = 200_000,
+    max_bytes: int = 4 << 30,
+    max_ratio: float = 200.0,
+) -> Iterator[tuple[str, bytes]]:
+    """Read the files of a zip or tar one after the other, without unpacking it.
+
+    The same guard as that of `unpack`: names, number and sizes are checked before anything is read.
+
+    Args:
+        archive: path of the archive.
+        max_files: int, most members.
+        max_bytes: int, most bytes of all files together, declared or real.
+        max_ratio: float, most unpacked bytes per packed byte (beyond the first 10 MB).
+
+    Yields:
+        (name in the archive, content).
+
+    Raises:
+        DataError: the archive is damaged, holds something that is refused, or is too large.
+    """
+    archive = Path(archive)
+    try:
+        limit = min(max_bytes, max(_SMALL, int(max_ratio * archive.stat().st_size)))
+        with open(archive, "rb") as file:
+            is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+        guard = _Guard(archive, max_files, limit)
+        for member in (_zip_members if is_zip else _tar_members)(archive, guard):
+            content = member.file.read(member.size)
+            if len(content) != member.size:
+                raise EOFError(f"{member.name} is cut off")
+            yield str(member.name), content
+    except _DAMAGED as error:
+        raise DataError(f"{archive} is damaged: {error}. Get it anew.") from error
+    except OSError as error:  # gzip.BadGzipFile is one
+        raise DataError(f"cannot read {archive}: {error}") from error
+
+
 def _mark(folder: Path) -> str | None:
     """Return the hash of the archive that `folder` was unpacked from; None if it was not."""
     try:

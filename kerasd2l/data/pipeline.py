@@ -179,7 +179,7 @@ def image_data(
     Raises:
         ValueError: a batch size or a picture size below 1.
     """
-    size = _size(resize)
+    size = size_of(resize)
 
     def transform(x, y):
         return scale_images(x, size), tf.cast(y, tf.int32)
@@ -238,7 +238,12 @@ def _bilinear(before: int, after: int) -> np.ndarray:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _size(resize: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def size_of(resize: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return (height, width) of a `resize` argument.
+
+    Raises:
+        ValueError: it is no int or pair, or below 1.
+    """
     if resize is None:
         return None
     size = (resize, resize) if isinstance(resize, int) else tuple(resize)
