@@ -3,7 +3,22 @@
 from kerasd2l._lazy import attach
 
 _EXPORTS = {
+    "batch_norm": ("BatchNormScratch", "batch_normalize"),
+    "chain_rule": ("chain_rule",),
+    "computation_graph": ("computation_graph",),
+    "convolution": (
+        "Conv2DScratch",
+        "corr2d",
+        "corr2d_multi_in",
+        "corr2d_multi_in_out",
+        "corr2d_multi_in_out_1x1",
+        "learn_kernel",
+        "pool2d",
+    ),
+    "datasets": ("ArrayDataset", "DataLoader", "Dataset"),
+    "descent": ("descent",),
     "dropout": ("DropoutMLPScratch", "dropout_layer"),
+    "floats": ("Float32",),
     "initialization": (
         "XavierUniformScratch",
         "product_of_matrices",
@@ -22,6 +37,7 @@ _EXPORTS = {
         "squared_loss",
         "train_linear_regression",
     ),
+    "logistic_regression": ("LogisticRegressionScratch",),
     "mlp": ("MLPScratch", "relu"),
     "perceptron": ("Perceptron", "convergence_bound", "margin", "train_perceptron"),
     "shift": ("confusion_matrix", "covariate_shift_weights", "label_shift_prior"),

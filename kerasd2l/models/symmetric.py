@@ -1,0 +1,136 @@
+"""The layers of an image classifier as the book has them.
+
+Padding is the same on all sides (Keras' "same" with stride 2 is not), weights are Xavier-uniform,
+batch normalisation has momentum 0.9 and epsilon 1e-5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+layers = keras.layers
+
+
+class ImageNetwork:
+    """Makes the layers of one functional image classifier; refuses pictures that are too small.
+
+    Args:
+        input_shape: (height, width, channels); height and width may be None for a network that
+            ends in global pooling.
+        num_classes: int >= 2, classes K.
+        seed: int or None. Layer i draws its weights with seed + i.
+
+    Raises:
+        ValueError: a shape without three axes, or fewer than two classes.
+    """
+
+    def __init__(self, input_shape: tuple, num_classes: int, seed: int | None):
+        if len(input_shape) != 3:
+            raise ValueError(
+                "`input_shape` must be (height, width, channels). "
+                f"Received: input_shape={input_shape}."
+            )
+        if num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be at least 2. Received: num_classes={num_classes}."
+            )
+        self.input_shape, self.num_classes = tuple(input_shape), num_classes
+        self._seed = seed
+        self.pixels = keras.Input(input_shape, name="pixels")
+
+    def conv(
+        self,
+        x: Any,
+        filters: int,
+        kernel_size: int,
+        *,
+        strides: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        activation: str | None = None,
+        name: str,
+    ) -> Any:
+        """Convolve; `padding` zeros on all four sides."""
+        self._check_size(x, kernel_size, padding, name)
+        same = strides == 1 and 2 * padding == kernel_size - 1
+        if padding and not same:
+            x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+        return layers.Conv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            padding="same" if same else "valid",
+            groups=groups,
+            activation=activation,
+            kernel_initializer=keras.initializers.GlorotUniform(self.next_seed()),
+            name=name,
+        )(x)
+
+    def max_pool(
+        self, x: Any, pool_size: int = 3, strides: int = 2, *, padding: int = 0, name: str
+    ) -> Any:
+        """Take maxima; padding counts as zero, so x must not be negative: it comes from a ReLU."""
+        self._check_size(x, pool_size, padding, name)
+        same = strides == 1 and 2 * padding == pool_size - 1
+        if padding and not same:
+            x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+        return layers.MaxPooling2D(
+            pool_size, strides, padding="same" if same else "valid", name=name
+        )(x)
+
+    def average_pool(self, x: Any, *, name: str) -> Any:
+        """Average 2 x 2 with stride 2."""
+        self._check_size(x, 2, 0, name)
+        return layers.AveragePooling2D(2, 2, name=name)(x)
+
+    def batch_norm(self, x: Any, activation: str | None = None, *, name: str) -> Any:
+        """Normalise each channel over the batch, then apply the nonlinearity."""
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+        return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+    def dense(self, x: Any, units: int, activation: str | None = None, *, name: str) -> Any:
+        """Map affinely, then apply the nonlinearity."""
+        weights = keras.initializers.GlorotUniform(self.next_seed())
+        return layers.Dense(units, activation, kernel_initializer=weights, name=name)(x)
+
+    def dropout(self, x: Any, rate: float, *, name: str) -> Any:
+        """Drop at random while training."""
+        return layers.Dropout(rate, seed=self.next_seed(), name=name)(x)
+
+    def model(self, x: Any, name: str) -> keras.Model:
+        """Map features (B, D) to logits (B, K) float32 and finish the model."""
+        weights = keras.initializers.GlorotUniform(self.next_seed())
+        head = layers.Dense(
+            self.num_classes, kernel_initializer=weights, dtype="float32", name="logits"
+        )
+        return keras.Model(self.pixels, head(x), name=name)
+
+    def next_seed(self) -> int | None:
+        """Return another seed for each layer; None without a seed."""
+        if self._seed is None:
+            return None
+        self._seed += 1
+        return self._seed - 1
+
+    def _check_size(self, x: Any, window: int, padding: int, name: str) -> None:
+        height, width = x.shape[1:3]
+        least = window - 2 * padding
+        if any(side is not None and side < least for side in (height, width)):
+            raise ValueError(
+                f"`input_shape` is too small: `{name}` needs {least} x {least} pixels, but the map "
+                f"has shrunk to {height} x {width} there. "
+                f"Received: input_shape={self.input_shape}. Use larger pictures or fewer stages."
+            )
+
+
+def scaled(filters: int, width: float) -> int:
+    """Return the number of filters of a network made narrower or wider.
+
+    Raises:
+        ValueError: a width of 0 or less.
+    """
+    if not width > 0:
+        raise ValueError(f"`width` must be positive. Received: width={width}.")
+    return max(1, round(filters * width))
