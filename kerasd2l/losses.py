@@ -117,3 +117,101 @@ class HalfSquaredError(keras.losses.Loss):
                 f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}. Reshape the labels."
             )
         return ops.mean(half_squared_error(y_true, y_pred), axis=-1)
+
+
+def masked_cross_entropy(
+    labels: Any, logits: Any, valid_lens: Any, *, divide_by: str = "tokens"
+) -> Any:
+    """Compute the cross-entropy of each sequence, padding left out.
+
+    sum_{t < len} -log P(y_t), divided by len ("tokens") or, as the book does, by T ("steps"), which
+    makes short sequences count less the longer the batch is padded. Section: "seq2seq".
+
+    Args:
+        labels: (B, T) int.
+        logits: (B, T, V) float.
+        valid_lens: (B,) int, real tokens of each sequence.
+        divide_by: "tokens" or "steps". Default: "tokens".
+
+    Returns:
+        (B,) float; 0 for a sequence without real tokens.
+
+    Raises:
+        ValueError: another `divide_by`.
+
+    Example:
+        >>> loss = masked_cross_entropy([[0, 1]], [[[0.0, 0.0]] * 2], [1], divide_by="steps")
+        >>> round(float(loss[0]), 4)
+        0.3466
+    """
+    _check_divisor(divide_by)
+    labels, logits = ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)
+    lens = ops.cast(ops.convert_to_tensor(valid_lens), "int32")
+    real = ops.arange(ops.shape(labels)[1], dtype="int32")[None, :] < lens[:, None]  # (B, T)
+    total = ops.sum(_token_losses(labels, logits, real), axis=1)
+    if divide_by == "steps":
+        return total / ops.cast(ops.shape(labels)[1], total.dtype)
+    return total / ops.cast(ops.maximum(lens, 1), total.dtype)
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class MaskedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of a batch of padded sequences: the mean over all real tokens.
+
+    sum of -log P(y) over labels that are not padding, divided by their number ("tokens") or, as in
+    the book, by B x T ("steps"). Section: "seq2seq". On several replicas, "tokens" is the mean of
+    the replicas' means; where that must not be, give the labels weights made from the whole batch
+    (`data.translation.load(weights="tokens")`) and use Keras' own loss.
+
+    Args:
+        ignore_id: int, the number of the padding in the labels. Default: 1, `<pad>`.
+        divide_by: "tokens" or "steps". Default: "tokens".
+        name: str.
+
+    Call arguments:
+        y_true: (B, T) int.
+        y_pred: (B, T, V) float, logits.
+
+    Returns:
+        Scalar.
+
+    Raises:
+        ValueError: another `divide_by`.
+
+    Example:
+        >>> round(float(MaskedCrossEntropy()([[0, 1]], [[[0.0, 0.0], [9.0, 0.0]]])), 4)
+        0.6931
+    """
+
+    def __init__(
+        self, ignore_id: int = 1, divide_by: str = "tokens", name: str = "masked_cross_entropy"
+    ):
+        _check_divisor(divide_by)
+        super().__init__(name=name, reduction="sum_over_batch_size")
+        self.ignore_id, self.divide_by = ignore_id, divide_by
+
+    def call(self, y_true, y_pred):
+        labels = ops.cast(y_true, "int32")
+        real = ops.not_equal(labels, self.ignore_id)
+        losses = _token_losses(labels, y_pred, real)  # (B, T), reduced by Keras to its mean
+        if self.divide_by == "steps":
+            return losses
+        number = ops.cast(ops.maximum(ops.sum(ops.cast(real, "int32")), 1), losses.dtype)
+        return losses * (ops.cast(ops.size(losses), losses.dtype) / number)
+
+    def get_config(self):
+        return {"ignore_id": self.ignore_id, "divide_by": self.divide_by, "name": self.name}
+
+
+def _token_losses(labels: Any, logits: Any, real: Any) -> Any:
+    """Return -log P(label) where `real`, else 0: (B, T) from labels (B, T) and logits (B, T, V)."""
+    # what stands in the padding must reach neither the loss nor, as NaN, the gradient
+    labels = ops.where(real, labels, 0)
+    logits = ops.where(real[..., None], logits, ops.zeros_like(logits))
+    losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return ops.where(real, losses, ops.zeros_like(losses))
+
+
+def _check_divisor(divide_by: str) -> None:
+    if divide_by not in ("tokens", "steps"):
+        raise ValueError(f"`divide_by` must be tokens or steps. Received: {divide_by!r}.")

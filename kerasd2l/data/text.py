@@ -1,0 +1,223 @@
+"""Text: reading it strictly, cleaning it, cutting it into tokens.
+
+A `Tokenizer` is plain data: it goes into the assets of a run, and `export.text` builds the same
+cleaning and cutting into the graph of a SavedModel.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kerasd2l.data.source import DataError
+
+SPACES = " \t\n\r\f\v"
+_SPACES = re.compile(f"[{SPACES}]+")
+# How sentences become tokens for translation: no-break spaces are spaces, and the four signs that
+# end a clause are words of their own.
+PUNCTUATION = (("[\u00a0\u202f \t]+", " "), ("([,.!?])", r" \1"), (" +", " "))
+LETTERS = (("[^A-Za-z]+", " "),)
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    r"""Cleans a text and cuts it into tokens. Section: "text-preprocessing".
+
+    First the replacements, in order; then lower case; then white space at both ends goes; then
+    characters (Unicode code points) or words (between white space). Patterns are regular
+    expressions that Python and RE2 read alike: no look-around, `\1` in a replacement for a group.
+
+    Args:
+        level: "char" or "word".
+        replacements: ((pattern, replacement), ...).
+        lower: bool, to lower case (letters up to Unicode 13 in the exported graph).
+        strip: bool, remove white space at both ends.
+
+    Raises:
+        ValueError: another level, or a pattern that is no regular expression.
+
+    Example:
+        >>> Tokenizer("word", LETTERS)("The Time Machine, by H. G. Wells [1898]")
+        ['the', 'time', 'machine', 'by', 'h', 'g', 'wells']
+    """
+
+    level: Literal["char", "word"] = "char"
+    replacements: tuple[tuple[str, str], ...] = ()
+    lower: bool = True
+    strip: bool = True
+
+    def __post_init__(self):
+        if self.level not in ("char", "word"):
+            raise ValueError(f"`level` must be char or word. Received: level={self.level!r}.")
+        pairs = tuple((str(pattern), str(text)) for pattern, text in self.replacements)
+        object.__setattr__(self, "replacements", pairs)
+        for pattern, _ in pairs:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"`replacements` has a bad pattern {pattern!r}: {error}") from None
+
+    @classmethod
+    def from_assets(cls, assets: Mapping[str, Any]) -> Tokenizer:
+        """Make a tokenizer from what `to_assets` gave."""
+        return cls(**{**assets, "replacements": tuple(map(tuple, assets["replacements"]))})
+
+    def to_assets(self) -> dict[str, Any]:
+        """Return plain data for the assets of a run."""
+        return {
+            "level": self.level,
+            "replacements": [list(pair) for pair in self.replacements],
+            "lower": self.lower,
+            "strip": self.strip,
+        }
+
+    def clean(self, text: str) -> str:
+        """Return the text after replacements, lower case and strip."""
+        for pattern, replacement in self.replacements:
+            text = re.sub(pattern, replacement, text)
+        text = text.lower() if self.lower else text
+        return text.strip(SPACES) if self.strip else text
+
+    def split(self, text: str) -> list[str]:
+        """Cut a clean text into tokens."""
+        if self.level == "char":
+            return list(text)
+        return [word for word in _SPACES.split(text) if word]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """Put tokens together again; with words, a space is left between all of them."""
+        return ("" if self.level == "char" else " ").join(tokens)
+
+    def __call__(self, text: str) -> list[str]:
+        return self.split(self.clean(text))
+
+
+def tokenize(lines: Sequence[str], token: Literal["word", "char"] = "word") -> list[list[str]]:
+    """Cut lines into words (at white space) or characters, as they are. "text-preprocessing".
+
+    Args:
+        lines: texts.
+        token: "word" or "char".
+
+    Returns:
+        One list of tokens for each line; an empty one for an empty line.
+
+    Raises:
+        ValueError: another kind of token.
+    """
+    tokenizer = Tokenizer(token)
+    return [tokenizer.split(line) for line in lines]
+
+
+def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """Return all runs of n tokens. Section: "language-models-and-dataset".
+
+    Args:
+        tokens: T tokens.
+        n: int >= 1.
+
+    Returns:
+        T - n + 1 tuples.
+
+    Raises:
+        ValueError: n below 1.
+
+    Example:
+        >>> ngrams(["a", "b", "c"], 2)
+        [('a', 'b'), ('b', 'c')]
+    """
+    if n < 1:
+        raise ValueError(f"`n` must be at least 1. Received: n={n}.")
+    return list(zip(*(tokens[i:] for i in range(n)), strict=False))
+
+
+def truncate_pad(line: Sequence[int], num_steps: int, padding_token: int) -> list[int]:
+    """Cut or fill a sequence to a length. Section: "machine-translation-and-dataset".
+
+    Example:
+        >>> truncate_pad([47, 4], 5, 1), truncate_pad([1, 2, 3], 2, 0)
+        ([47, 4, 1, 1, 1], [1, 2])
+    """
+    line = list(line[:num_steps])
+    return line + [padding_token] * (num_steps - len(line))
+
+
+def pad_batch(
+    sequences: Sequence[Sequence[int]], padding: int, num_steps: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put sequences of different length into one array.
+
+    Args:
+        sequences: B lists of numbers.
+        padding: int, the number that fills the rest.
+        num_steps: int >= 1, the length T; longer sequences are cut. None: the longest one's.
+
+    Returns:
+        ((B, T) int32, lengths (B,) int32). A length counts what is not padding.
+
+    Raises:
+        ValueError: num_steps below 1.
+
+    Example:
+        >>> ids, lengths = pad_batch([[5, 6, 7], [8]], padding=1)
+        >>> ids.tolist(), lengths.tolist()
+        ([[5, 6, 7], [8, 1, 1]], [3, 1])
+    """
+    if num_steps is None:
+        num_steps = max((len(sequence) for sequence in sequences), default=1) or 1
+    if num_steps < 1:
+        raise ValueError(f"`num_steps` must be at least 1. Received: num_steps={num_steps}.")
+    ids = np.full((len(sequences), num_steps), padding, np.int32)
+    lengths = np.array([min(len(s), num_steps) for s in sequences], np.int32).reshape(-1)
+    for row, sequence, length in zip(ids, sequences, lengths, strict=True):
+        row[:length] = sequence[:length]
+    return ids, lengths
+
+
+def read_lines(path: str | os.PathLike, *, max_bytes: int = 1 << 30) -> list[str]:
+    """Read a UTF-8 text, plain or gzipped, as lines without their ends (LF or CRLF).
+
+    Only LF ends a line: other characters that Unicode calls line ends stay what they are, so that
+    two parallel files keep their lines side by side. A byte order mark is left out.
+
+    Args:
+        path: the file; gzip is recognised by its content.
+        max_bytes: int, a longer text is refused.
+
+    Returns:
+        Lines; a last empty one is left out.
+
+    Raises:
+        DataError: names the file, and the line that is not UTF-8.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
+                content = file.read(max_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is truncated or damaged ({error}). Get the file anew.") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if len(content) > max_bytes:
+        raise DataError(f"{path} is longer than {max_bytes} bytes.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {number}: not UTF-8 (byte 0x{content[error.start]:02x}). "
+            "Save the file in UTF-8."
+        ) from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines[:-1] if not lines[-1] else lines

@@ -1,0 +1,146 @@
+"""Text inside a graph: the cleaning, cutting and vocabulary of the training, without Python.
+
+`data.text.Tokenizer` and `data.vocab.Vocab` are what a model is trained with; their plain data lie
+in the assets. What is built from them here gives the same numbers for the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kerasd2l._lazy import lazy
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = lazy("tensorflow")
+
+
+class TextTable:
+    """A tokenizer and its vocabulary as TensorFlow operations and a tracked lookup table.
+
+    An endpoint that uses one must hand its resources to the export:
+
+        table = export.TextTable(assets["vocabulary"], assets["tokenizer"])
+        def serve(text): ...
+        serve.resources = table.resources
+
+    Bytes that are not UTF-8 become U+FFFD, which no vocabulary knows: `<unk>`, number 0.
+
+    Args:
+        vocabulary: the tokens in the order of their numbers; number 0 is the unknown token.
+        tokenizer: what `Tokenizer.to_assets` gave: level, replacements, lower, strip.
+
+    Raises:
+        ValueError: an empty vocabulary, or a tokenizer without its fields.
+
+    Example:
+        >>> rules = {"level": "word", "replacements": [], "lower": True, "strip": True}
+        >>> table = TextTable(["<unk>", "time"], rules)
+        >>> table.encode(["Time flies"]).to_list()
+        [[1, 0]]
+    """
+
+    def __init__(self, vocabulary: Sequence[str], tokenizer: Mapping[str, Any]):
+        missing = {"level", "replacements", "lower", "strip"} - set(tokenizer)
+        if missing or not vocabulary:
+            what = f"a tokenizer without {', '.join(sorted(missing))}" if missing else "no tokens"
+            raise ValueError(f"the assets need `vocabulary` and `tokenizer`. Received: {what}.")
+        self._rules = dict(tokenizer)
+        self._separator = "" if tokenizer["level"] == "char" else " "
+        self.size = len(vocabulary)
+        tokens = tf.constant(list(vocabulary), tf.string)
+        numbers = tf.range(len(vocabulary), dtype=tf.int64)
+        start = tf.lookup.KeyValueTensorInitializer(tokens, numbers)
+        self._numbers = tf.lookup.StaticHashTable(start, default_value=0)
+        self._tokens = tokens
+
+    @property
+    def resources(self) -> list[Any]:
+        """What the export must track."""
+        return [self._numbers]
+
+    def clean(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.Tensor:
+        """Return the texts after replacements, lower case and strip.
+
+        Args:
+            texts: (B,) string.
+            strip: bool, remove white space at both ends; None: as the tokenizer says. A prefix that
+                ends in a space may want False.
+        """
+        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        for pattern, replacement in self._rules["replacements"]:
+            texts = tf.strings.regex_replace(texts, pattern, replacement)
+        if self._rules["lower"]:
+            texts = tf.strings.lower(texts, encoding="utf-8")
+        strip = self._rules["strip"] if strip is None else strip
+        return tf.strings.strip(texts) if strip else texts
+
+    def tokenize(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
+        """Return the tokens of (B,) texts: ragged (B, None) string."""
+        texts = self.clean(tf.convert_to_tensor(texts, tf.string), strip=strip)
+        if self._rules["level"] == "char":
+            return tf.strings.unicode_split(texts, "UTF-8")
+        return tf.strings.split(texts)
+
+    def encode(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
+        """Return the token numbers of (B,) texts: ragged (B, None) int32."""
+        tokens = self.tokenize(texts, strip=strip)
+        return tokens.with_values(tf.cast(self._numbers.lookup(tokens.values), tf.int32))
+
+    def encode_padded(
+        self,
+        texts: tf.Tensor,
+        *,
+        padding: int = 0,
+        length: int | None = None,
+        end: int | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the token numbers of texts in one array, as the training data has them.
+
+        Args:
+            texts: (B,) string.
+            padding: int, the number that fills the rest.
+            length: int T, longer texts are cut; None: that of the longest text, at least 1.
+            end: int, a number put behind each text before it is cut, e.g. that of `<eos>`.
+
+        Returns:
+            ((B, T) int32, lengths (B,) int32).
+        """
+        ids = self.encode(texts)
+        if end is not None:
+            ends = tf.fill(tf.stack([ids.nrows(), tf.constant(1, ids.row_splits.dtype)]), end)
+            ids = tf.concat([ids, tf.RaggedTensor.from_tensor(ends)], axis=1)
+        if length is not None:
+            ids = ids[:, :length]
+        lengths = tf.cast(ids.row_lengths(), tf.int32)
+        width = length
+        if width is None:
+            width = tf.maximum(tf.reduce_max(tf.concat([[1], lengths], axis=0)), 1)
+        return ids.to_tensor(padding, shape=(None, width)), lengths
+
+    def decode(
+        self, ids: tf.Tensor, *, end: int | None = None, lengths: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Return the texts of token numbers, words joined by spaces.
+
+        Args:
+            ids: (B, T) int32, or ragged.
+            end: int, what comes from the first such number on is left out.
+            lengths: (B,) int32, only the first so many numbers count.
+
+        Returns:
+            (B,) string.
+        """
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.convert_to_tensor(ids)
+            keep = tf.ones_like(ids, tf.bool)
+            if lengths is not None:
+                keep &= tf.sequence_mask(lengths, tf.shape(ids)[1])
+            if end is not None:
+                ended = tf.cumsum(tf.cast(tf.equal(ids, end), tf.int32), axis=1)
+                keep &= tf.equal(ended, 0)
+            ids = tf.ragged.boolean_mask(ids, keep)
+        tokens = ids.with_values(tf.gather(self._tokens, ids.values))
+        return tf.strings.reduce_join(tokens, axis=-1, separator=self._separator)

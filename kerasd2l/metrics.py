@@ -1,0 +1,153 @@
+"""Metrics that Keras does not have."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class LogRMSE(keras.metrics.RootMeanSquaredError):
+    """Root mean squared difference of logarithms: an error relative to the size of the target.
+
+    sqrt(mean((log max(y_hat, 1) - log y)^2)). Section: "kaggle-house-price".
+
+    Args:
+        name: str. Default: "log_rmse".
+        dtype: dtype of the computation. Default: float32.
+
+    Call arguments:
+        y_true: (B, 1) or (B,) float > 0.
+        y_pred: the same shape; below 1 it counts as 1.
+        sample_weight: (B,) float or None.
+
+    Example:
+        >>> metric = LogRMSE()
+        >>> metric.update_state([1.0, 1.0], [-5.0, 1.0])
+        >>> float(metric.result())
+        0.0
+    """
+
+    def __init__(self, name: str = "log_rmse", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = (ops.convert_to_tensor(y, dtype=self.dtype) for y in (y_true, y_pred))
+        super().update_state(ops.log(y_true), ops.log(ops.maximum(y_pred, 1.0)), sample_weight)
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class Perplexity(keras.metrics.Metric):
+    """Exponential of the mean cross-entropy of all tokens seen: 1 is perfect.
+
+    exp(-sum_t log P(y_t) / n). Sections: "rnn", "rnn-scratch". Batches count by their tokens: the
+    figure of an epoch is that of one long text and does not depend on how it was cut.
+
+    Args:
+        ignore_id: int or None, labels with this number (padding) do not count. Default: None.
+        from_logits: bool, whether predictions are logits rather than probabilities. Default: True.
+        name: str. Default: "perplexity".
+        dtype: dtype of the sums. Default: float32.
+
+    Call arguments:
+        y_true: (B, T) int, or any shape.
+        y_pred: (B, T, V) float, that shape and the vocabulary.
+        sample_weight: shape of y_true or (B,) float, or None.
+
+    Returns:
+        float; 1.0 before anything was seen.
+
+    Example:
+        >>> metric = Perplexity()
+        >>> metric.update_state([[0, 3]], [[[0.0, 0.0, 0.0, 0.0]] * 2])
+        >>> round(float(metric.result()), 4)
+        4.0
+    """
+
+    def __init__(
+        self,
+        ignore_id: int | None = None,
+        from_logits: bool = True,
+        name: str = "perplexity",
+        dtype=None,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.ignore_id, self.from_logits = ignore_id, from_logits
+        zeros = {"shape": (), "initializer": "zeros", "dtype": self.dtype}
+        self.total = self.add_variable(name="total", **zeros)
+        self.count = self.add_variable(name="count", **zeros)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_pred = ops.cast(y_pred, self.dtype)
+        weights = ops.ones_like(y_true, dtype=self.dtype)
+        if self.ignore_id is not None:
+            weights *= ops.cast(ops.not_equal(y_true, self.ignore_id), self.dtype)
+            y_true = ops.where(ops.equal(y_true, self.ignore_id), 0, y_true)
+        if sample_weight is not None:
+            given = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
+            weights *= ops.reshape(
+                given, (*ops.shape(given), *[1] * (len(y_true.shape) - len(given.shape)))
+            )
+        losses = keras.losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=self.from_logits
+        )
+        losses = ops.where(weights > 0, losses, 0.0)  # a NaN under the padding is none of ours
+        self.total.assign_add(ops.sum(losses * weights))
+        self.count.assign_add(ops.sum(weights))
+
+    def result(self):
+        return ops.exp(ops.divide_no_nan(self.total, self.count))
+
+    def get_config(self):
+        own = {"ignore_id": self.ignore_id, "from_logits": self.from_logits}
+        return {**super().get_config(), **own}
+
+
+def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float:
+    """Compute the book's BLEU of one translation: 1 if it equals the reference.
+
+    exp(min(0, 1 - len_label / len_pred)) prod_{n=1}^k p_n^(1 / 2^n), where p_n is the share of the
+    translation's n-grams that the reference has, each as often at most as there.
+    Section: "seq2seq". For figures to publish, take corpus BLEU (sacrebleu): its weights and
+    smoothing are others.
+
+    Args:
+        pred: words of the translation, or a text to be split at white space.
+        label: the same of the reference.
+        k: int >= 1, longest n-gram that counts.
+
+    Returns:
+        float in [0, 1]; 0 for a translation of fewer than k words.
+
+    Raises:
+        ValueError: k below 1, or an empty reference.
+
+    Example:
+        >>> round(bleu("a b", "a b c", k=1), 4)
+        0.6065
+
+    Reference:
+        Papineni et al., BLEU: a method for automatic evaluation of machine translation, 2002.
+    """
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: k={k}.")
+    pred, label = (side.split() if isinstance(side, str) else list(side) for side in (pred, label))
+    if not label:
+        raise ValueError("`label` must have at least one word. Received: an empty reference.")
+    if len(pred) < k:
+        return 0.0
+    score = math.exp(min(0.0, 1 - len(label) / len(pred)))
+    for n in range(1, k + 1):
+        found, there = _ngrams(pred, n), _ngrams(label, n)
+        matches = sum(min(count, there[ngram]) for ngram, count in found.items())
+        score *= (matches / (len(pred) - n + 1)) ** 0.5**n
+    return score
+
+
+def _ngrams(words: Sequence[str], n: int) -> collections.Counter:
+    return collections.Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
