@@ -1,0 +1,46 @@
+"""Keras layers that models share or that the book teaches, e.g. `from kerasd2l.layers import Fold`.
+
+What Keras has already is not here: Dropout over whole channels is SpatialDropout, zero padding is
+ZeroPadding, nearest-neighbour upsampling is UpSampling2D, a depthwise-separable convolution is
+DepthwiseConv2D followed by Conv2D(filters, 1).
+"""
+
+from kerasd2l._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "AdaptiveAveragePooling1D": "pooling",
+        "AdaptiveAveragePooling2D": "pooling",
+        "AdaptiveAveragePooling3D": "pooling",
+        "AdaptiveMaxPooling1D": "pooling",
+        "AdaptiveMaxPooling2D": "pooling",
+        "AdaptiveMaxPooling3D": "pooling",
+        "BilinearUpSampling2D": "upsampling",
+        "ConstantPadding1D": "padding",
+        "ConstantPadding2D": "padding",
+        "ConstantPadding3D": "padding",
+        "Fold": "folding",
+        "FractionalMaxPooling2D": "pooling",
+        "GroupedConv2D": "convolution",
+        "InstanceNorm": "normalization",
+        "Linear": "dense",
+        "ReplicationPadding1D": "padding",
+        "ReplicationPadding2D": "padding",
+        "ReplicationPadding3D": "padding",
+        "SwitchableNorm": "normalization",
+        "Threshold": "dense",
+        "TransposedConv2D": "convolution",
+        "Unfold": "folding",
+        "conv_output_size": "sizes",
+        "convolution": "convolution",
+        "dense": "dense",
+        "folding": "folding",
+        "normalization": "normalization",
+        "padding": "padding",
+        "pooling": "pooling",
+        "receptive_field": "sizes",
+        "sizes": "sizes",
+        "upsampling": "upsampling",
+    },
+)

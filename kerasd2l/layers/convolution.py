@@ -1,0 +1,178 @@
+"""Convolutions that Keras lacks: transposed with padding in pixels, grouped without XLA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasd2l.layers.sizes import per_axis
+
+
+@keras.saving.register_keras_serializable("kerasd2l")
+class TransposedConv2D(keras.layers.Conv2DTranspose):
+    """Enlarge pictures: the transpose of a convolution with the same kernel, strides and padding.
+
+    Each input pixel adds its value times the kernel to the output; n' = s (n - 1) + k - 2p + q.
+    Sections: "transposed-conv", "conv-variants". Keras' Conv2DTranspose knows only "valid" (p = 0)
+    and "same"; here the padding is a number of pixels, as in PyTorch.
+
+    Args:
+        filters: int, channels that come out.
+        kernel_size: int or (int, int), k.
+        strides: int or (int, int), s, default 1.
+        padding: int or (int, int), p, pixels cut off on each side, default 0.
+        output_padding: int or (int, int), q < strides, rows and columns added at the bottom and
+            the right, default 0.
+        **kwargs: further arguments of keras.layers.Conv2DTranspose, but for `dilation_rate`.
+
+    Call arguments:
+        inputs: (B, H, W, C). H and W may be unknown.
+
+    Returns:
+        (B, H', W', filters). The kernel is (kh, kw, filters, C).
+
+    Raises:
+        ValueError: padding that leaves nothing, output padding not below the strides, or a
+            dilation.
+
+    Example:
+        >>> TransposedConv2D(10, 5, strides=3, padding=2)(ops.ones((1, 6, 6, 20))).shape
+        TensorShape([1, 16, 16, 10])
+
+    Reference:
+        Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        output_padding: int | tuple[int, int] = 0,
+        **kwargs: Any,
+    ):
+        if tuple(per_axis("dilation_rate", kwargs.pop("dilation_rate", 1), 2)) != (1, 1):
+            raise ValueError("TransposedConv2D has no dilation. Take keras.layers.Conv2DTranspose.")
+        strides = per_axis("strides", strides, 2)
+        extra = per_axis("output_padding", output_padding, 2, minimum=0)
+        if any(q >= s for q, s in zip(extra, strides, strict=True)):
+            raise ValueError(
+                "`output_padding` must be smaller than `strides`. "
+                f"Received: output_padding={output_padding}, strides={strides}."
+            )
+        super().__init__(
+            filters,
+            per_axis("kernel_size", kernel_size, 2),
+            strides=strides,
+            padding="valid",
+            data_format="channels_last",
+            **{k: v for k, v in kwargs.items() if k != "data_format"},
+        )
+        self.cropping = per_axis("padding", padding, 2, minimum=0)
+        self.extension = extra
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["data_format"], config["dilation_rate"]
+        return config | {"padding": self.cropping, "output_padding": self.extension}
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, _ = input_shape
+        out = tuple(None if n is None else self._size(n, axis) for axis, n in enumerate(sizes))
+        if any(n is not None and n < 1 for n in out):
+            raise ValueError(
+                "`padding` cuts off everything. Received: "
+                f"inputs.shape={tuple(input_shape)}, kernel_size={self.kernel_size}, "
+                f"strides={self.strides}, padding={self.cropping}."
+            )
+        return batch, *out, self.filters
+
+    def call(self, inputs):
+        self.compute_output_shape(inputs.shape)
+        y = ops.conv_transpose(inputs, self.kernel, strides=self.strides, padding="valid")
+        shape, ends, missing = ops.shape(inputs), [], []
+        for axis in (0, 1):
+            p, k, s = self.cropping[axis], self.kernel_size[axis], self.strides[axis]
+            ends.append(p + self._size(shape[1 + axis], axis))
+            # Keras returns s (n - 1) + max(k, s) places; what lies behind holds nothing.
+            missing.append(max(0, k - p + self.extension[axis] - max(k, s)))
+        if any(missing):
+            y = ops.pad(y, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
+        y = y[:, self.cropping[0] : ends[0], self.cropping[1] : ends[1], :]
+        if self.use_bias:
+            y = y + self.bias
+        return y if self.activation is None else self.activation(y)
+
+    def _size(self, n, axis):
+        s, k = self.strides[axis], self.kernel_size[axis]
+        return s * (n - 1) + k - 2 * self.cropping[axis] + self.extension[axis]
+
+
+@keras.saving.register_keras_serializable("kerasd2l")
+class GroupedConv2D(keras.layers.Conv2D):
+    """Convolve groups of channels side by side: 1 / groups of the weights and of the work.
+
+    Output channels i F / g to (i + 1) F / g see input channels i C / g to (i + 1) C / g. Section:
+    "conv-variants". Weights, arguments and results are those of keras.layers.Conv2D(groups=g),
+    which on TensorFlow compiles every grouped convolution with XLA: a SavedModel made of it needs
+    a server with XLA. This one is g ordinary convolutions.
+
+    Args:
+        filters: int, channels that come out, a multiple of `groups`.
+        kernel_size: int or (int, int).
+        groups: int >= 1, a divisor of the channels that come in.
+        **kwargs: further arguments of keras.layers.Conv2D.
+
+    Call arguments:
+        inputs: (B, H, W, C). H and W may be unknown.
+
+    Returns:
+        (B, H', W', filters). The kernel is (kh, kw, C / groups, filters).
+
+    Raises:
+        ValueError: `groups` divides not both the channels that come in and `filters`.
+
+    Example:
+        >>> GroupedConv2D(32, 3, groups=8)(ops.ones((1, 8, 8, 64))).shape
+        TensorShape([1, 6, 6, 32])
+
+    Reference:
+        Krizhevsky et al., ImageNet classification with deep convolutional neural networks, 2012.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int | tuple[int, int], groups: int = 1, **kwargs: Any
+    ):
+        (groups,) = per_axis("groups", groups, 1)
+        _divides(groups, "filters", filters)
+        super().__init__(filters, kernel_size, groups=groups, **kwargs)
+
+    def build(self, input_shape):
+        _divides(self.groups, "input channels", input_shape[-1])
+        super().build(input_shape)
+
+    def convolution_op(self, inputs, kernel):
+        parts = [
+            super(GroupedConv2D, self).convolution_op(x, k)
+            for x, k in zip(
+                ops.split(inputs, self.groups, axis=-1),
+                ops.split(kernel, self.groups, axis=-1),
+                strict=True,
+            )
+        ]
+        return ops.concatenate(parts, axis=-1)
+
+
+def _divides(groups: int, name: str, channels: int) -> None:
+    """Raise a ValueError unless `groups` divides `channels`."""
+    if channels % groups:
+        near = sorted(
+            (g for g in range(1, channels + 1) if channels % g == 0), key=lambda g: abs(g - groups)
+        )
+        raise ValueError(
+            f"`groups` must divide the {name}. Received: groups={groups}, {name}={channels}. "
+            f"Try groups={' or '.join(map(str, sorted(near[:2])))}."
+        )
