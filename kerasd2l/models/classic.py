@@ -31,7 +31,7 @@ def alexnet(
     Follows the book: Xavier-uniform weights; 46,764,746 parameters. Biases start at zero.
 
     Args:
-        input_shape: (height, width, channels), at least 63 x 63 pixels.
+        input_shape: (height, width, channels), at least 65 x 65 pixels.
         num_classes: int >= 2, classes K.
         dense_units: sequence of int, units of the hidden dense layers. The smaller variant of the
             course notes is `dense_units=(4096,), first_padding=0` with 29,983,434 parameters.
@@ -164,7 +164,7 @@ def nin(
     that no logit is negative. Biases start at zero.
 
     Args:
-        input_shape: (height, width, channels), at least 63 x 63 pixels.
+        input_shape: (height, width, channels), at least 67 x 67 pixels.
         num_classes: int >= 2, classes K.
         dropout_rate: float in [0, 1), before the last block.
         width: float > 0, factor on the filters of all blocks but the last.

@@ -71,8 +71,8 @@ def densenet(
     n / (n - 1) times it.
 
     Args:
-        input_shape: (height, width, channels), at least 2 pixels to the power of stages + 1;
-            height and width may be None.
+        input_shape: (height, width, channels), at least 29 x 29 pixels for four blocks; height and
+            width may be None.
         num_classes: int >= 2, classes K.
         depths: sequence of int, convolutions of each dense block.
         growth_rate: int, channels that each convolution adds.

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
+
+
+def batch_moments(X: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return mean and variance (divided by n) of a batch over the axes."""
+    mean = ops.mean(X, axis=axes)
+    return mean, ops.mean((X - mean) ** 2, axis=axes)
 
 
 def batch_normalize(
@@ -18,6 +26,7 @@ def batch_normalize(
     epsilon: float = 1e-5,
     momentum: float = 0.9,
     training: bool = True,
+    moments: Callable[[Any, tuple[int, ...]], tuple[Any, Any]] = batch_moments,
 ) -> tuple[Any, Any, Any]:
     """Normalise each feature over the batch, each channel over batch and place.
 
@@ -33,6 +42,7 @@ def batch_normalize(
         epsilon: float > 0, keeps the root from zero.
         momentum: float in [0, 1], share of the old moving statistics that is kept.
         training: bool, True: statistics of this batch; False: the moving ones.
+        moments: (X, axes) -> (mean, var), how the statistics of the batch are taken.
 
     Returns:
         (Y with the shape of X, new moving mean, new moving variance).
@@ -44,9 +54,7 @@ def batch_normalize(
         raise ValueError(f"`X` must have 2 or 4 axes. Received: X of shape {tuple(X.shape)}.")
     mean, var = moving_mean, moving_var
     if training:
-        axes = tuple(range(len(X.shape) - 1))  # all but the features or channels
-        mean = ops.mean(X, axis=axes)
-        var = ops.mean((X - mean) ** 2, axis=axes)  # of the batch, not corrected by n - 1
+        mean, var = moments(X, tuple(range(len(X.shape) - 1)))  # all axes but the last
         moving_mean = momentum * moving_mean + (1 - momentum) * mean
         moving_var = momentum * moving_var + (1 - momentum) * var
     Y = gamma * (X - mean) / ops.sqrt(var + epsilon) + beta
@@ -60,8 +68,8 @@ class BatchNormScratch(keras.layers.Layer):
     Y = gamma (X - mean) / sqrt(var + epsilon) + beta. Section: "batch-norm".
 
     Follows the book: momentum 0.9 is the share that is kept, the moving variance starts at one and
-    is that of the batch. On several replicas each one normalises its own share of the batch and the
-    moving statistics are averaged; the loop synchronises Keras' layer, not this one.
+    is that of the batch. Replicas that share a batch take its statistics together, as Keras' layer
+    does with `synchronized=True`.
 
     Args:
         momentum: float in [0, 1], share of the old moving statistics that is kept.
@@ -115,6 +123,7 @@ class BatchNormScratch(keras.layers.Layer):
             epsilon=self.epsilon,
             momentum=self.momentum,
             training=training,
+            moments=_moments_of_all_replicas,
         )
         if training:
             self.moving_mean.assign(moving_mean)
@@ -126,3 +135,17 @@ class BatchNormScratch(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def _moments_of_all_replicas(X: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return the moments of the whole batch where several replicas have a piece of it each."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return batch_moments(X, axes)
+    add = tf.distribute.ReduceOp.SUM
+    count = tf.cast(tf.reduce_prod([tf.shape(X)[axis] for axis in axes]), X.dtype)
+    total, count = replica.all_reduce(add, [ops.sum(X, axis=axes), count])
+    mean = total / count
+    # The deviations sum to zero over the whole batch: the mean gets no gradient through them.
+    squares = ops.sum((X - ops.stop_gradient(mean)) ** 2, axis=axes)
+    return mean, replica.all_reduce(add, squares) / count
