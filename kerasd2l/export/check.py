@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ def verify(
     assets: Mapping[str, Any],
     *,
     tolerance: float = 1e-5,
+    start: Callable[[str, str], tuple[int, str]] | None = None,
 ) -> dict[str, float]:
     """Feed every endpoint's example to the SavedModel elsewhere and to the model here, and compare.
 
@@ -46,6 +47,8 @@ def verify(
         assets: what they were exported with.
         tolerance: float, largest difference of a number, absolute below 1 and relative above.
             Text and whole numbers must be equal. Default: 1e-5.
+        start: (script, stdin) -> (exit code, stderr), runs a Python file in a fresh process that
+            cannot import this library. Default: a process of its own.
 
     Returns:
         "endpoint/output" -> largest difference (0.0 for text).
@@ -55,7 +58,7 @@ def verify(
             the message names endpoint, output and difference.
     """
     examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
-    reply = _elsewhere(Path(saved_model), examples)
+    reply = _elsewhere(Path(saved_model), examples, start or _start)
     names = {endpoint.name for endpoint in endpoints}
     if set(reply["signatures"]) != names:
         raise SavedModelError(
@@ -102,31 +105,39 @@ def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
     return {key: np.asarray(value, dtype=kinds[key]) for key, value in example.items()}
 
 
-def _elsewhere(path: Path, examples: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
-    """Run the examples through the SavedModel in a process of its own and return its reply."""
-    inputs = {
-        name: {key: fresh.encode(value) for key, value in example.items()}
-        for name, example in examples.items()
-    }
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    environment |= {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+def _start(script: str, stdin: str) -> tuple[int, str]:
+    """Run a Python file in an empty folder; `-I` keeps paths and PYTHON* variables from it."""
     with tempfile.TemporaryDirectory() as folder:
-        reply = Path(folder) / "reply.json"
-        request = {"path": str(path.resolve()), "reply": str(reply), "inputs": inputs}
         done = subprocess.run(
-            [sys.executable, "-I", fresh.__file__],
-            input=json.dumps(request),
+            [sys.executable, "-I", script],
+            input=stdin,
             cwd=folder,
-            env=environment,
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
-        if done.returncode or not reply.exists():
+    return done.returncode, done.stderr
+
+
+def _elsewhere(
+    path: Path,
+    examples: Mapping[str, Mapping[str, np.ndarray]],
+    start: Callable[[str, str], tuple[int, str]] = _start,
+) -> dict[str, Any]:
+    """Run the examples through the SavedModel in a process of its own and return its reply."""
+    inputs = {
+        name: {key: fresh.encode(value) for key, value in example.items()}
+        for name, example in examples.items()
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        reply = Path(folder) / "reply.json"
+        request = {"path": str(path.resolve()), "reply": str(reply), "inputs": inputs}
+        code, errors = start(fresh.__file__, json.dumps(request))
+        if code or not reply.exists():
             raise SavedModelError(
                 f"{path} cannot be used without this library. The process that tried ended with "
-                f"exit code {done.returncode}:\n{done.stderr[-2000:].strip()}"
+                f"exit code {code}:\n{errors[-2000:].strip()}"
             )
         return json.loads(reply.read_text("utf8"))
 

@@ -7,6 +7,7 @@ reply goes as JSON to the file named in it. Arrays travel as base64, so that no 
 
 import base64
 import json
+import os
 import sys
 from typing import Any
 
@@ -40,6 +41,7 @@ def decode(plain: dict[str, Any]) -> np.ndarray:
 def main() -> None:
     """Answer one request: {"path", "reply", "inputs": {signature: {name: array}}}."""
     sys.modules.update(dict.fromkeys(FORBIDDEN))  # None: importing them raises ImportError
+    os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
     import tensorflow as tf
 
     request = json.load(sys.stdin)

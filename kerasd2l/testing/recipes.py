@@ -1,0 +1,250 @@
+"""Check one recipe from its data to a SavedModel that a process without this library can serve."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasd2l import recipe as recipes
+from kerasd2l.export import export_run, load_model, verify
+from kerasd2l.recipe import Recipe
+from kerasd2l.run import Run, open_run
+from kerasd2l.testing import compare, elsewhere
+from kerasd2l.testing.compare import require
+from kerasd2l.testing.layers import has_seeds
+from kerasd2l.training import Preempted, make_strategy
+from kerasd2l.training.fit import fit
+
+FILES = ("config.json", "assets.json", "metrics.jsonl", "model.keras", "curves.png", "summary.json")
+# Adam and its kin divide by the size of the gradient: where it is zero in theory, rounding becomes
+# a whole step, another one on each device. With this epsilon such weights stay where they are.
+_EPSILON = 1e-3
+
+
+def check_recipe(
+    name: str | Recipe,
+    directory: str | os.PathLike,
+    *,
+    source: Any,
+    arguments: Mapping[str, Any] | None = None,
+    batch_size: int | None = 8,
+    limit_steps: int = 3,
+    replicas: int | None = 2,
+    resume: bool = True,
+    tolerance: float = 1e-4,
+    seed: int = 1,
+) -> dict[str, Any]:
+    """Train a recipe for a few steps in ways that must agree, export it, and serve it elsewhere.
+
+    One epoch on one device leaves every file of a run and finite figures; stopped after the first
+    step and resumed it ends with the same weights; on replicas it ends with equal ones; the saved
+    model computes what the live one does; its export gives the same in a process without this
+    library. (A model with dropout draws other numbers on other replicas: there it only has to
+    train. Optimizers that divide by the gradient's size do so with epsilon 1e-3.)
+
+    Args:
+        name: str, the recipe's name; or the recipe itself.
+        directory: an empty folder for runs and exports.
+        source: where the data comes from, usually `kerasd2l.data.Source("builtin")`.
+        arguments: arguments of the recipe.
+        batch_size: int, used if the recipe has that argument and more as its default; None: as is.
+        limit_steps: int >= 2, batches to train and to evaluate.
+        replicas: int, for the training on several CPU devices; None: without it. The process needs
+            that many logical devices, made before TensorFlow starts.
+        resume: bool, stop and resume; False for a `fit` of its own that cannot.
+        tolerance: float, largest difference of a weight: absolute below 1, relative above.
+        seed: int, of every run.
+
+    Returns:
+        The summary of the run on one device; "savedmodel" is the path of the export or None.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which.
+    """
+    directory = Path(directory)
+    found = name if isinstance(name, Recipe) else _load(name, dict(arguments or {}), batch_size)
+    check = _Check(found, directory, source, limit_steps, seed)
+    summary, live = check.train("one")
+    run = open_run(directory / "one")
+    _check_files(run, found)
+    _check_figures(summary)
+    saved = load_model(run.model)
+    _same_weights(saved, live, "model.keras", 0.0)
+    if resume:
+        _check_resume(check, live)
+    if replicas:
+        _check_replicas(check, live, summary, replicas, tolerance)
+    summary["savedmodel"] = None
+    if found.endpoints:
+        summary["savedmodel"] = str(_check_export(run, found, live, saved, directory))
+    return summary
+
+
+class _Check:
+    """A recipe to train several times: the same data, and its models held fast."""
+
+    def __init__(self, recipe, directory, source, limit_steps, seed):
+        data = recipe.data(source)  # once: it can take longer than the training
+        self.models: list[keras.Model] = []
+        self.recipe = dataclasses.replace(
+            recipe,
+            epochs=1,
+            data=lambda source: data,
+            model=lambda data: self._hold(recipe.model(data)),
+            optimizer=lambda: _steady(recipe.optimizer()),
+        )
+        self.directory, self.source = directory, source
+        self.limit_steps, self.seed = limit_steps, seed
+
+    def train(self, folder: str, strategy: Any = None, **options: Any) -> tuple[dict, Any]:
+        """Train in a folder; return the summary and the live model."""
+        strategy = strategy or tf.distribute.get_strategy()
+        run = Run(
+            path=self.directory / folder,
+            recipe=self.recipe.name,
+            arguments=self.recipe.arguments,
+            seed=self.seed,
+            replicas=strategy.num_replicas_in_sync,
+        )
+        summary = fit(
+            self.recipe,
+            run,
+            self.source,
+            strategy=strategy,
+            limit_steps=self.limit_steps,
+            **options,
+        )
+        return summary, self.models[-1]
+
+    def _hold(self, model: keras.Model) -> keras.Model:
+        for value in list(vars(model).values()):
+            if isinstance(value, keras.optimizers.Optimizer):  # it comes compiled
+                _steady(value)
+        self.models.append(model)
+        return model
+
+
+def _load(name: str, arguments: dict[str, Any], batch_size: int | None) -> Recipe:
+    """Load a recipe with a smaller batch, if that is an argument of it."""
+    known = recipes.parameters(recipes.find(name).function)
+    if batch_size and "batch_size" in known and "batch_size" not in arguments:
+        arguments["batch_size"] = min(batch_size, known["batch_size"].default)
+    found = recipes.load(name, **arguments)
+    if not isinstance(found, Recipe):
+        raise ValueError(f"{name} is a demo: there is nothing to train.")
+    return found
+
+
+def _steady(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Raise the epsilon of an optimizer that has one."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(inner, "epsilon"):
+        inner.epsilon = max(inner.epsilon, _EPSILON)
+    return optimizer
+
+
+def _check_files(run: Run, recipe: Recipe) -> None:
+    missing = [name for name in FILES if not (run.path / name).is_file()]
+    require(not missing, f"the run folder lacks {', '.join(missing)}.")
+    require(any(run.checkpoints.glob("step-*.npz")), "the run folder has no checkpoint.")
+    require(run.recipe == recipe.name, f"config.json names {run.recipe}, not {recipe.name}.")
+
+
+def _check_figures(summary: Mapping[str, Any]) -> None:
+    """Require figures, all of them finite, from at least one example."""
+    require(summary["metrics"], "the summary has no metrics.")
+    for key, value in summary["metrics"].items():
+        require(value is not None and math.isfinite(value), f"{key} is {value}.")
+    for split, count in summary["examples"].items():
+        require(count > 0, f"no example of {split} was used.")
+
+
+def _check_resume(check: _Check, live: keras.Model) -> None:
+    """Require a run that was stopped after a step and resumed to end as one that was not."""
+    try:
+        check.train("resumed", should_stop=lambda: True)
+    except Preempted:
+        pass
+    else:
+        raise AssertionError("the training does not stop when asked to.")
+    require(
+        not (check.directory / "resumed" / "model.keras").exists(),
+        "a stopped run left a model.keras: it looks finished.",
+    )
+    _, resumed = check.train("resumed", resume=True)
+    # Not 0: a CPU adds in parallel, in an order of its own.
+    _same_weights(resumed, live, "after stopping and resuming:", 1e-6)
+
+
+def _check_replicas(
+    check: _Check, live: keras.Model, alone: Mapping[str, Any], replicas: int, tolerance: float
+) -> None:
+    """Require the weights and figures of one device, or with dropout a training at all."""
+    strategy = make_strategy("mirrored", replicas=replicas)
+    summary, shared = check.train("replicas", strategy)
+    _check_figures(summary)
+    require(
+        summary["examples"] == alone["examples"],
+        f"{replicas} replicas used {summary['examples']} examples, one {alone['examples']}.",
+    )
+    if has_seeds(live):
+        for variable in shared.weights:
+            compare.finite(variable.value, f"{replicas} replicas: {variable.path}")
+        return
+    _same_weights(shared, live, f"{replicas} replicas:", tolerance)
+    for key, value in alone["metrics"].items():
+        found = summary["metrics"].get(key, math.nan)
+        require(
+            abs(found - value) <= 10 * tolerance * max(1.0, abs(value)),
+            f"{replicas} replicas: {key} is {found:g}. Expected: {value:g}, as on one device.",
+        )
+
+
+def _same_weights(found: keras.Model, expected: keras.Model, what: str, tolerance: float) -> None:
+    """Require equal weights, one by one, and say which differ most."""
+    pairs = list(zip(found.weights, expected.weights, strict=False))
+    require(
+        len(found.weights) == len(expected.weights),
+        f"{what} {len(found.weights)} weights. Expected: {len(expected.weights)}.",
+    )
+    worst = max(
+        (compare.difference(_value(a), _value(b)), b.path) if a.shape == b.shape else (math.inf, "")
+        for a, b in pairs
+    )
+    require(
+        worst[0] <= tolerance,
+        f"{what} weights differ by {worst[0]:.3g} in {worst[1]}. Allowed: {tolerance:g}.",
+    )
+
+
+def _value(variable: Any) -> np.ndarray:
+    return compare.array(tf.convert_to_tensor(variable.value))
+
+
+def _check_export(run: Run, recipe: Recipe, live: Any, saved: Any, directory: Path) -> Path:
+    """Export, compare with the live model, and with a process without this library."""
+    assets = run.read("assets.json")
+    for endpoint in recipe.endpoints:
+        answers = []
+        for model in (live, saved):
+            function = tf.function(endpoint.build(model, assets), autograph=False)
+            inputs = {
+                key: tf.constant(value, endpoint.signature[key].dtype)
+                for key, value in endpoint.example().items()
+            }
+            answers.append(dict(function(**inputs)))
+        compare.same(answers[1], answers[0], f"{endpoint.name} of model.keras:", tolerance=1e-6)
+        for path, leaf in compare.leaves(answers[0]):
+            require(leaf.shape.rank and leaf.shape[0], f"{endpoint.name} {path} is empty.")
+    path = export_run(run.path, directory / "savedmodels", recipe=recipe, check=False)
+    require((path / "assets.extra" / "manifest.json").is_file(), f"{path} has no manifest.")
+    verify(path, saved, recipe.endpoints, assets, start=elsewhere.without_this_library())
+    return path

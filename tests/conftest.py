@@ -1,0 +1,33 @@
+"""Four logical CPU devices for every test process, made before TensorFlow starts to compute."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+import tensorflow as tf
+
+CPU_DEVICES = 4
+
+tf.get_logger().setLevel("ERROR")  # retracing is what tests do
+(_cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(
+    _cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(CPU_DEVICES)]
+)
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the real data sets, $KERASD2L_DATA; skips the test where there is none."""
+    folder = os.environ.get("KERASD2L_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("KERASD2L_DATA names no folder")
+    return Path(folder)
+
+
+@pytest.fixture
+def no_real_data(monkeypatch):
+    """Hide $KERASD2L_DATA: the test must do with what comes with the dependencies."""
+    monkeypatch.delenv("KERASD2L_DATA", raising=False)

@@ -1,0 +1,229 @@
+"""Recipes by name: chapters of our own here, the words of --set, near matches."""
+
+import sys
+from types import ModuleType
+from typing import Literal, Optional
+
+import pytest
+
+from kerasd2l import recipe
+from kerasd2l.recipe import (
+    Data,
+    Demo,
+    DemoResult,
+    Endpoint,
+    Expected,
+    Recipe,
+    TensorSpec,
+    UnknownName,
+    convert,
+)
+
+BOOK = """
+from __future__ import annotations
+from typing import Literal
+from kerasd2l.recipe import Demo, DemoResult, Recipe
+
+def lenet(*, learning_rate: float = 0.5, kind: Literal["a", "b"] = "a") -> Recipe:
+    \"\"\"Doc.\"\"\"
+    return make("lenet")
+
+def edges() -> Demo:
+    return Demo(section="edges", run=lambda: DemoResult({"x": 1}))
+
+def make(section) -> object:
+    none = lambda *arguments: None
+    return Recipe(section=section, dataset="d", data=none, model=none, optimizer=none, loss=none,
+                  metrics=none, epochs=1, batch_size=2)
+
+def _hidden() -> Recipe:
+    raise AssertionError("private")
+"""
+OTHER = "from book.one import edges, make\nfrom kerasd2l.recipe import Recipe\n" + (
+    "def twice() -> Recipe:\n    return make('twice')\n"
+    "def lenet() -> Recipe:\n    return make('other')\n"
+)
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book of two chapters, the second of which is a package; `lenet` is in both."""
+    folder = tmp_path / "book"
+    (folder / "two").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "one.py").write_text(BOOK)
+    (folder / "two" / "part.py").write_text(OTHER)
+    (folder / "two" / "__init__.py").write_text("from book.two.part import lenet, twice, edges")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(recipe, "CHAPTERS", "book")
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "book"]:
+        assert isinstance(sys.modules.pop(name), ModuleType)
+
+
+def make(**changes):
+    nothing = dict.fromkeys(("data", "model", "optimizer", "loss", "metrics"), lambda: None)
+    return Recipe(
+        **{"section": "s", "dataset": "d", "epochs": 1, "batch_size": 2} | nothing | changes
+    )
+
+
+def test_entries_are_the_annotated_public_functions_where_they_are_defined(book):
+    found = [(entry.name, entry.kind, entry.short) for entry in recipe.entries()]
+    assert found == [
+        ("one/edges", "demo", "edges"),
+        ("one/lenet", "recipe", "lenet"),
+        ("two/lenet", "recipe", "lenet"),
+        ("two/twice", "recipe", "twice"),
+    ]
+
+
+def test_a_unique_last_part_or_the_whole_name_finds(book):
+    assert recipe.find("twice").name == "two/twice"
+    assert recipe.find("two/lenet").function().section == "other"
+
+
+def test_a_shared_last_part_is_refused_with_the_whole_names(book):
+    with pytest.raises(UnknownName, match="Say one/lenet or two/lenet"):
+        recipe.find("lenet")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("twise", "no recipe or demo named 'twise'. Did you mean twice or"),
+        ("one/lenett", "one/lenet"),
+        ("zzzzzz", "`kerasd2l list` shows them all"),
+    ],
+)
+def test_a_wrong_name_gets_near_matches(book, name, message):
+    with pytest.raises(UnknownName) as error:
+        recipe.find(name)
+    assert message in str(error.value)
+
+
+def test_load_fills_in_name_and_all_arguments(book):
+    loaded = recipe.load("one/lenet", kind="b")
+    assert loaded.name == "one/lenet"
+    assert loaded.arguments == {"learning_rate": 0.5, "kind": "b"}
+    assert recipe.load("one/lenet", learning_rate="0.25").arguments["learning_rate"] == 0.25
+    demo = recipe.load("edges")
+    assert (demo.name, demo.arguments, demo.run().values) == ("one/edges", {}, {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"learning_rat": 1}, UnknownName, "Did you mean learning_rate?"),
+        ({"zzz": 1}, UnknownName, "has no argument 'zzz'. It has: learning_rate, kind."),
+        ({"kind": "c"}, ValueError, "`kind` must be one of a, b. Received: kind=c."),
+        ({"learning_rate": "fast"}, TypeError, "`learning_rate` must be a number"),
+        ({"learning_rate": "0"}, ValueError, "`learning_rate` must be a positive number"),
+        ({"learning_rate": "nan"}, ValueError, "`learning_rate` must be a positive number"),
+    ],
+)
+def test_wrong_arguments_are_refused(book, arguments, kind, message):
+    with pytest.raises(kind) as error:
+        recipe.load("one/lenet", **arguments)
+    assert message in str(error.value)
+
+
+def test_an_argument_of_a_function_without_any_is_refused(book):
+    with pytest.raises(UnknownName, match="It has: none"):
+        recipe.load("edges", x=1)
+
+
+def test_list_matches_parts_and_patterns(book):
+    def names(pattern):
+        return [found.name for found in recipe.list_recipes(pattern)]
+
+    assert len(names("*")) == 4
+    assert names("lenet") == ["one/lenet", "two/lenet"]
+    assert names("two/*") == ["two/lenet", "two/twice"]
+    assert names("t?o/l*") == ["two/lenet"]
+    assert names("nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        ("3", int, 3),
+        (3, int, 3),
+        ("-3", int, -3),
+        ("1e-3", float, 0.001),
+        (1, float, 1.0),
+        ("true", bool, True),
+        ("No", bool, False),
+        (False, bool, False),
+        ("text", str, "text"),
+        ("relu", Literal["relu", "tanh"], "relu"),
+        ("2", Literal[1, 2], 2),
+        ("none", int | None, None),
+        ("None", Optional[float], None),  # noqa: UP045
+        (None, int | None, None),
+        ("5", int | None, 5),
+        ("2,3", tuple[int, ...], (2, 3)),
+        ([2, 3], tuple[int, ...], (2, 3)),
+        ("2,0.5", tuple[int, float], (2, 0.5)),
+        ("7", tuple[int, ...], (7,)),
+    ],
+)
+def test_convert(value, annotation, expected):
+    found = convert("key", value, annotation)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "message"),
+    [
+        ("3.5", int, "`key` must be a whole number. Received: key='3.5'"),
+        (3.5, int, "a whole number"),
+        (True, int, "a whole number"),
+        ("", int, "a whole number"),
+        ("many", float, "a number"),
+        (None, float, "a number"),
+        ("maybe", bool, "true or false"),
+        (1, bool, "true or false"),
+        (3, str, "text"),
+        ("none", int, "a whole number"),
+        ("2,x", tuple[int, ...], "a whole number"),
+        ("2,3,4", tuple[int, int], "`key` must have 2 items"),
+        (5, tuple[int, ...], "a list such as 2,2,2"),
+    ],
+)
+def test_convert_refuses_what_would_lose_or_invent(value, annotation, message):
+    with pytest.raises(TypeError) as error:
+        convert("key", value, annotation)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size"])
+def test_a_recipe_counts_from_one(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1. Received: {name}=0"):
+        make(**{name: 0})
+
+
+def test_the_first_endpoint_is_the_default_one():
+    endpoint = Endpoint("predict", {"x": TensorSpec((None,))}, lambda m, a: None, dict)
+    with pytest.raises(
+        ValueError, match=r"must be named \"serving_default\"\. Received: .'predict'"
+    ):
+        make(endpoints=(endpoint,))
+
+
+def test_expected_says_a_figure_or_a_range_and_its_source():
+    assert str(Expected("test_accuracy", 0.7, 0.7, "book")) == "test_accuracy 0.7 (book)"
+    assert str(Expected("test_loss", 0.1, 0.25, "run")) == "test_loss 0.1-0.25 (run)"
+
+
+def test_data_without_an_order_has_one_order():
+    data = Data("train", None, None, {}, {}, {})
+    assert data.epoch(3) == "train"
+    assert Data("train", None, None, {}, {}, {}, order=lambda n: f"epoch {n}").epoch(3) == "epoch 3"
+
+
+def test_types_are_frozen():
+    for value in (make(), Demo("s", lambda: DemoResult({})), TensorSpec((None,))):
+        with pytest.raises(AttributeError):
+            value.section = "other"
