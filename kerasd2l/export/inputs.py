@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,16 @@ def parse(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict[st
         ((name, spec),) = signature.items()
         return {name: _join(name, spec, [_one(word, name, spec) for word in inputs], inputs)}
     return _several(inputs, signature)
+
+
+def input_name(column: str) -> str:
+    """Return the name of the input for a column: signatures take Python names only.
+
+    Example:
+        >>> input_name("YearBuilt"), input_name("1stFlrSF")
+        ('YearBuilt', 'column_1stFlrSF')
+    """
+    return column if column.isidentifier() else "column_" + re.sub(r"\W", "_", column)
 
 
 def expectation(signature: Mapping[str, TensorSpec]) -> str:
@@ -134,6 +145,7 @@ def _several(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict
     parts: dict[str, list[np.ndarray]] = {name: [] for name in signature}
     for word in inputs:
         name, equals, value = word.partition("=")
+        name = input_name(name)
         if not equals:
             raise InputError(f"{word!r} is not name=value. {expectation(signature)}")
         _check_names([name], signature, word, complete=False)
@@ -147,12 +159,14 @@ def _several(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict
 def _objects(value: Any, source: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
     """Parse an object of examples, or a list of objects, one for each example."""
     if isinstance(value, dict):
+        value = {input_name(key): item for key, item in value.items()}
         _check_names(value, signature, source)
         arrays = {name: _array(value[name], spec, source, name) for name, spec in signature.items()}
         _check_lengths(arrays)
         return arrays
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value) or not value:
         raise InputError(f"{_short(source)} is no JSON object. {expectation(signature)}")
+    value = [{input_name(key): item for key, item in row.items()} for row in value]
     for row in value:
         _check_names(row, signature, source)
     return {
@@ -164,7 +178,8 @@ def _objects(value: Any, source: str, signature: Mapping[str, TensorSpec]) -> di
 def _table(word: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
     """Parse a .csv file with a header; columns that the signature does not know are left out."""
     reader = csv.DictReader(_text(word).splitlines())
-    _check_names(reader.fieldnames or (), signature, word, extra=True)
+    reader.fieldnames = [input_name(column) for column in reader.fieldnames or ()]
+    _check_names(reader.fieldnames, signature, word, extra=True)
     rows = list(reader)
     if not rows:
         raise InputError(f"{word} has a header but no rows.")
@@ -174,7 +189,11 @@ def _table(word: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarr
         if spec.dtype == "string":
             arrays[name] = _array(cells, spec, word, name)
         else:
-            arrays[name] = _array([_number(cell, spec) for cell in cells], spec, word, name)
+            try:
+                numbers = [_number(cell, spec) for cell in cells]
+            except InputError as error:
+                raise InputError(f"{word}, column {name}: {error}") from None
+            arrays[name] = _array(numbers, spec, word, name)
     return arrays
 
 
