@@ -35,13 +35,14 @@ _EXPORTS = {
         "linreg",
         "sgd",
         "squared_loss",
+        "train_least_squares",
         "train_linear_regression",
     ),
     "logistic_regression": ("LogisticRegressionScratch",),
     "mlp": ("MLPScratch", "relu"),
     "perceptron": ("Perceptron", "convergence_bound", "margin", "train_perceptron"),
     "shift": ("confusion_matrix", "covariate_shift_weights", "label_shift_prior"),
-    "softmax": (
+    "softmax_regression": (
         "CrossEntropyScratch",
         "SoftmaxRegressionScratch",
         "accuracy",

@@ -111,20 +111,21 @@ def propagate(
         Signal, num_layers + 1 numbers each way.
     """
     random = np.random.default_rng(seed)
-    h = tf.constant(random.normal(size=(batch_size, width)), tf.float32)
-    output_gradient = tf.constant(random.normal(size=(batch_size, width)), tf.float32)
+    # float64: what float32 would round to 0 or infinity can still be measured
+    h = tf.constant(random.normal(size=(batch_size, width)))
+    output_gradient = tf.constant(random.normal(size=(batch_size, width)))
     layers = [h]
     with tf.GradientTape() as tape:
         tape.watch(h)
         for _ in range(num_layers):
-            W = tf.constant(initializer(width, width, random), tf.float32)
+            W = tf.constant(initializer(width, width, random))
             h = activation(h @ W)  # (B, width)
             layers.append(h)
         target = tf.reduce_sum(h * output_gradient)
     gradients = tape.gradient(target, layers)
 
     def mean_square(tensor):
-        return float(tf.reduce_mean(tf.square(tf.cast(tensor, tf.float64))))
+        return float(tf.reduce_mean(tf.square(tensor)))
 
     return Signal([mean_square(h) for h in layers], [mean_square(g) for g in gradients])
 

@@ -121,6 +121,53 @@ def train_linear_regression(
     return w.numpy().reshape(-1), float(b.numpy()[0]), losses
 
 
+def train_least_squares(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    *,
+    lr: float = 0.01,
+    num_epochs: int = 400,
+    batch_size: int = 10,
+    seed: int = 0,
+) -> tuple[np.ndarray, list[float], list[float]]:
+    """Fit w by SGD on the mean squared error without a bias: the book's `train` of polynomials.
+
+    w starts from U(-1/sqrt(D), 1/sqrt(D)), as PyTorch's linear layer does. An epoch is one graph
+    call, so that hundreds of them take seconds. Section: "underfit-overfit".
+
+    Args:
+        train: X (n, D), y (n, 1), float32.
+        test: the same.
+        lr: float, learning rate.
+        num_epochs: int.
+        batch_size: int.
+        seed: int, of the initial w and the order.
+
+    Returns:
+        w (D,), and the mean squared errors on both sets after each epoch.
+    """
+    features, labels = (tf.constant(array) for array in train)
+    size, width = train[0].shape
+    random = np.random.default_rng(seed)
+    w = tf.Variable(random.uniform(-1, 1, (width, 1)).astype(np.float32) / np.sqrt(width))
+
+    @tf.function
+    def epoch(order):
+        for start in tf.range(0, size, batch_size):
+            batch = order[start : start + batch_size]
+            X, y = tf.gather(features, batch), tf.gather(labels, batch)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((tf.matmul(X, w) - y) ** 2)
+            sgd([w], tape.gradient(loss, [w]), lr)
+
+    curves: tuple[list[float], list[float]] = ([], [])
+    for _ in range(num_epochs):
+        epoch(tf.constant(random.permutation(size)))
+        for curve, (X, y) in zip(curves, (train, test), strict=True):
+            curve.append(float(np.mean((X @ w.numpy() - y) ** 2)))
+    return w.numpy()[:, 0], *curves
+
+
 @keras.saving.register_keras_serializable(package="kerasd2l")
 class SGDScratch(keras.optimizers.Optimizer):
     """Plain gradient descent as an optimizer of three lines: the twin of `keras.optimizers.SGD`.
