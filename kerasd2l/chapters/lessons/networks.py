@@ -1,0 +1,137 @@
+"""The lessons that train a network: hours of learning, diabetes, handwritten digits."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from kerasd2l import data, export, models
+from kerasd2l._lazy import lazy
+from kerasd2l.recipe import Expected, Recipe
+
+keras = lazy("keras")
+np = lazy("numpy")
+tf = lazy("tensorflow")
+
+
+def logistic_regression(
+    *, learning_rate: float = 0.01, batch_size: int = 4, passes: int = 20, epochs: int = 50
+) -> Recipe:
+    """Train logistic regression on four points: hours of learning -> passed.
+
+    Section: "logistic-regression". 1, 2, 3, 4 hours -> fail, fail, pass, pass; SGD, mean
+    cross-entropy of the logit z = w x + b, decision at z = 0. Tested on four other hours. An epoch
+    is 20 passes over the four points: 1000 steps in all.
+    Expected: no figure in the lesson. No weights are best, since the points can be told apart: w
+    grows for ever, and how far it comes in 1000 steps depends on where it began.
+    The export answers kerasd2l predict savedmodels/logistic_regression 1 2.5 7
+    Command: kerasd2l train logistic_regression --data builtin --export
+    """
+    return Recipe(
+        section="logistic-regression",
+        dataset="hours",
+        data=lambda source: data.hours.load(source, batch_size=batch_size, passes=passes),
+        model=lambda d: models.logistic_regression(1),
+        optimizer=lambda: keras.optimizers.SGD(learning_rate),
+        loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=_binary_accuracy,
+        epochs=epochs,
+        batch_size=batch_size,
+        endpoints=(
+            export.binary_classifier(
+                (),
+                input_name="hours",
+                transform=lambda hours, assets: hours[:, None],
+                example=lambda: [0.0, 1.0, 2.5, 7.0],
+            ),
+        ),
+    )
+
+
+def diabetes(
+    *,
+    activation: Literal["sigmoid", "relu", "tanh"] = "sigmoid",
+    learning_rate: float = 1.0,
+    batch_size: int = 32,
+    epochs: int = 100,
+) -> Recipe:
+    """Train an 8-6-4-1 network to tell diabetes from eight measurements (607 + 152 women).
+
+    Section: "multi-dimensional-input". Sigmoids, SGD, mean cross-entropy.
+    Expected: no figure in the lesson. Who always says "no diabetes" is right for 0.651 of the test
+    set, and with a learning rate of 0.1 the sigmoids do just that for 100 epochs (ReLU does not).
+    The export takes measurements in the order and units of data.diabetes.FEATURES:
+    kerasd2l predict savedmodels/diabetes 6,148,72,35,0,33.6,0.627,50
+    Command: kerasd2l train diabetes --data files --export
+    """
+    return Recipe(
+        section="multi-dimensional-input",
+        dataset="diabetes",
+        data=lambda source: data.diabetes.load(source, batch_size=batch_size),
+        model=lambda d: models.diabetes_mlp(d.features["features"].shape[0], activation=activation),
+        optimizer=lambda: keras.optimizers.SGD(learning_rate),
+        loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=_binary_accuracy,
+        epochs=epochs,
+        batch_size=batch_size,
+        endpoints=(
+            export.binary_classifier(
+                (8,),
+                input_name="measurements",
+                transform=_scale,
+                example=_three_women,
+            ),
+            export.binary_classifier((8,), name="predict", input_name="features"),
+        ),
+    )
+
+
+def mnist_mlp(
+    *,
+    learning_rate: float = 0.01,
+    momentum: float = 0.5,
+    batch_size: int = 64,
+    epochs: int = 9,
+) -> Recipe:
+    """Train an MLP 784-512-256-128-64-10 on MNIST (60,000 + 10,000, 28 x 28 grey).
+
+    Section: "softmax-mnist-mlp". ReLU, pixels normalised by mean 0.1307 and deviation 0.3081 inside
+    the model, SGD with momentum, cross-entropy.
+    Expected: test accuracy 0.97 (the lesson, which names no epochs).
+    The export answers kerasd2l predict savedmodels/mnist_mlp digit.png
+    Command: kerasd2l train mnist_mlp --data files --export
+    """
+    return Recipe(
+        section="softmax-mnist-mlp",
+        dataset="mnist",
+        data=lambda source: data.mnist.load(source, batch_size=batch_size),
+        model=lambda d: models.mnist_mlp(d.features["pixels"].shape, len(d.assets["class_names"])),
+        optimizer=lambda: keras.optimizers.SGD(learning_rate, momentum=momentum),
+        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        epochs=epochs,
+        batch_size=batch_size,
+        endpoints=export.image_classifier(height=28, width=28, channels=1),
+        expected=Expected("test_accuracy", 0.97, 0.97, "lesson 9"),
+    )
+
+
+def _binary_accuracy() -> list:
+    """Make the accuracy of logits: z = 0 is the boundary."""
+    return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+
+
+def _scale(measurements, assets):
+    """Scale measurements as the training data is scaled, in the graph."""
+    return data.diabetes.scale(
+        measurements,
+        assets["minimum"],
+        assets["maximum"],
+        lowest_is_zero=assets["lowest_is_zero"],
+        where=tf.where,
+    )
+
+
+def _three_women():
+    """Return the lowest, middle and highest measurements of the table."""
+    low, high = np.array(data.diabetes.MINIMUM), np.array(data.diabetes.MAXIMUM)
+    return np.stack([low, (low + high) / 2, high])
