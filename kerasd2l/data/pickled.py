@@ -55,7 +55,7 @@ def read(content: bytes, name: str) -> Any:
     """Read dicts, lists, tuples, numbers, strings and arrays of bytes from a pickle.
 
     Args:
-        content: bytes of the file; protocols 0 to 4.
+        content: bytes of the file; protocols 1 to 4.
         name: str, what errors call it.
 
     Returns:

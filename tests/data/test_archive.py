@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from kerasd2l.data import DataError, unpack
+from kerasd2l.data import DataError, read_members, unpack
 
 FILES = {"set/a.txt": b"alpha" * 100, "set/deep/b.txt": b"beta", "c.bin": b""}
 
@@ -213,3 +213,19 @@ def test_corrupt_content(tmp_path):
 def test_no_archive(tmp_path):
     with pytest.raises(DataError, match="cannot read"):
         unpack(tmp_path / "none", tmp_path / "out")
+
+
+def test_read_members_has_the_guard_of_unpack(tmp_path):
+    good = {"a/b.txt": b"one", "c.txt": b"two" * 100_000}
+    for write, name in ((make_zip, "x.zip"), (make_tar, "x.tar.gz")):
+        path = write(tmp_path / name, good)
+        assert dict(read_members(path)) == good
+        with pytest.raises(DataError, match="more than 1 members"):
+            dict(read_members(path, max_files=1))
+        with pytest.raises(DataError, match="larger than 1000 bytes"):
+            dict(read_members(path, max_bytes=1000))
+        path = write(tmp_path / ("bad" + name), {"../x": b"one"})
+        with pytest.raises(DataError, match="leaves the folder"):
+            dict(read_members(path))
+    with pytest.raises(DataError, match="cannot read"):
+        dict(read_members(tmp_path / "nothing.tar"))
