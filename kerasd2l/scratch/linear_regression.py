@@ -149,7 +149,7 @@ def train_least_squares(
     features, labels = (tf.constant(array) for array in train)
     size, width = train[0].shape
     random = np.random.default_rng(seed)
-    w = tf.Variable(random.uniform(-1, 1, (width, 1)).astype(np.float32) / np.sqrt(width))
+    w = tf.Variable((random.uniform(-1, 1, (width, 1)) / np.sqrt(width)).astype(np.float32))
 
     @tf.function
     def epoch(order):

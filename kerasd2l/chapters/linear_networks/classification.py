@@ -141,7 +141,7 @@ def _compare_softmaxes() -> DemoResult:
         ylabel="cross-entropy (nats)",
     )
     figure.axes[0].axvline(broken[0], color="tab:red", lw=0.8)
-    figure.axes[0].annotate("exp overflows", (broken[0] + 3, 20), color="tab:red")
+    figure.axes[0].annotate("naive: infinite", (broken[0] + 3, 20), color="tab:red")
     return DemoResult(values, {"softmax": figure})
 
 
