@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,14 @@ def known_failures() -> Iterator[None]:
     from kerasd2l.data import DataError
     from kerasd2l.export import InputError, SavedModelError
     from kerasd2l.run import RunError
-    from kerasd2l.training import CheckpointError, ClusterError, NonFiniteLoss, Preempted
+    from kerasd2l.training import (
+        CheckpointError,
+        ClusterError,
+        LoopError,
+        NonFiniteLoss,
+        Preempted,
+        RecipeError,
+    )
 
     try:
         with contextlib.redirect_stdout(sys.stderr):  # libraries print; stdout is for the result
@@ -52,6 +60,8 @@ def known_failures() -> Iterator[None]:
     except Preempted as error:
         say(str(error))
         sys.exit(error.exit_code)
+    except RecipeError as error:
+        raise usage_error(error) from error
     except (
         RunError,
         DataError,
@@ -59,6 +69,8 @@ def known_failures() -> Iterator[None]:
         SavedModelError,
         InputError,
         ClusterError,
+        LoopError,
+        OSError,  # a full disk, a folder that may not be written: the message names the file
     ) as error:
         raise click.ClickException(str(error)) from error
 
@@ -134,17 +146,18 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
-def data_options(command):
+def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
     """Add --data and --data-dir."""
     kinds = click.Choice(["auto", "builtin", "files", "download"])
-    command = click.option(
-        "--data-dir",
-        type=click.Path(path_type=Path),
-        help="Folder of --data files [KERASD2L_DATA].",
-    )(command)
-    return click.option("--data", type=kinds, default="auto", help="Where the data comes from.")(
-        command
-    )
+    folder = click.Path(path_type=Path)
+
+    def add(command):
+        command = click.option(
+            "--data-dir", type=folder, help="Folder of --data files [KERASD2L_DATA]."
+        )(command)
+        return click.option("--data", type=kinds, default=default, help=help)(command)
+
+    return add
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -208,7 +221,7 @@ def show(name: str, as_json: bool) -> None:
 @main.command()
 @click.argument("name")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an argument.")
-@data_options
+@data_options()
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples per step, all replicas.")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
@@ -257,10 +270,12 @@ def train(name: str, pairs: tuple[str, ...], epochs: int | None, batch_size: int
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@data_options
+@data_options(default=None, help="Where the data comes from; default: as for the training.")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches.")
 @json_option
-def evaluate(run: Path, data: str, data_dir: Path | None, limit_steps: int | None, as_json: bool):
+def evaluate(
+    run: Path, data: str | None, data_dir: Path | None, limit_steps: int | None, as_json: bool
+):
     """Evaluate the trained model of the folder RUN."""
     use_tensorflow()
     with known_failures():
@@ -274,6 +289,8 @@ def evaluate(run: Path, data: str, data_dir: Path | None, limit_steps: int | Non
         model = load_model(folder.model)
         found = load_recipe(folder.recipe, dict(folder.arguments))
         compile_model(found, model)
+        data = data or folder.options.get("data", "auto")
+        data_dir = data_dir or folder.options.get("data_dir")
         loaded = found.data(Source(kind=data, data_dir=data_dir, seed=folder.seed))
         split = "test" if loaded.test is not None else "valid"
         figures = training.evaluate(model, loaded, split, limit_steps=limit_steps)
@@ -436,7 +453,12 @@ def _draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Pa
 
 
 def _type_name(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) or str(annotation).replace("typing.", "")
+    """Return what a person may give: "int", "one of fashion_mnist, mnist", "tuple[int, ...]"."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(annotation)))}"
+    if isinstance(annotation, type) and not typing.get_origin(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")
 
 
 def _unindent(text: str) -> str:

@@ -92,7 +92,7 @@ class Run:
         self.write("config.json", self.config())
 
     def resume(self) -> None:
-        """Check that the folder holds this same run, and note a changed number of epochs.
+        """Check that the folder holds this same run; epochs, strategy and versions may differ.
 
         Raises:
             RunError: there is no run, or it was started with other settings.
@@ -120,8 +120,16 @@ class Run:
                 f"{self.path} was started with other settings ({'; '.join(changed)}). "
                 "Resume with the same settings, or give another --out."
             )
-        if self.writes and before != asked:
-            self.write("config.json", self.config())
+
+    def discard(self) -> None:
+        """Take back `start`: nothing came of the run, and its folder is free for another one."""
+        if not self.writes:
+            return
+        for name in ("config.json", "assets.json"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.path):
+            with contextlib.suppress(OSError):  # somebody's own files stay
+                folder.rmdir()
 
     def write(self, name: str, content: Any) -> None:
         """Write a JSON file of the run: whole or not at all."""

@@ -8,9 +8,11 @@ zip's checksums tell a damaged file.
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -20,6 +22,7 @@ import tensorflow as tf
 from kerasd2l.run import atomic
 
 _POSITION = "position"
+_EXTRA = "extra/"
 
 
 class CheckpointError(Exception):
@@ -63,13 +66,29 @@ class Checkpoints:
         """Return the checkpoints to resume from, oldest first."""
         return sorted(self.folder.glob("step-*.npz"))
 
-    def save(self, variables: Iterable[keras.Variable], position: dict[str, Any]) -> None:
-        """Save the state at `position["step"]`, and drop the ones beyond the last `keep`."""
+    def save(
+        self,
+        variables: Iterable[keras.Variable],
+        position: dict[str, Any],
+        extra: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        """Save the state at `position["step"]`, and drop the ones beyond the last `keep`.
+
+        Those of later steps go too: they were damaged, and the training went back behind them.
+
+        Args:
+            variables: the state, from `state_of`.
+            position: plain data, with `step`.
+            extra: further arrays by name, such as the best weights of EarlyStopping.
+        """
         arrays = to_arrays(variables)  # on every worker: reading a metric adds over all of them
         if not self.writes:
             return
-        self._write(self.folder / f"step-{position['step']:09d}.npz", arrays, position)
-        for old in self.steps()[: -self.keep]:
+        path = self.folder / f"step-{position['step']:09d}.npz"
+        self._write(path, arrays | {_EXTRA + key: value for key, value in extra.items()}, position)
+        steps = self.steps()
+        here = steps.index(path) + 1
+        for old in [*steps[: max(here - self.keep, 0)], *steps[here:]]:
             old.unlink(missing_ok=True)
 
     def save_best(self, variables: Iterable[keras.Variable], position: dict[str, Any]) -> None:
@@ -78,20 +97,15 @@ class Checkpoints:
         if self.writes:
             self._write(self.best, arrays, position)
 
-    def restore(self, variables: Iterable[keras.Variable]) -> dict[str, Any] | None:
-        """Restore the newest checkpoint that is whole; return its position, or None without one.
-
-        Raises:
-            CheckpointError: the checkpoint is whole but of another model.
-        """
+    def newest(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole; None without one."""
         for path in reversed(self.steps()):
             try:
-                arrays, position = read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                return read(path)
+            except Exception as error:  # damaged bytes make zipfile and numpy raise anything
                 self.say(f"checkpoint {path} is damaged ({error}); trying the one before it")
-                continue
-            assign(list(variables), arrays, path)
-            return position
+        if self.steps():
+            self.say(f"no checkpoint in {self.folder} is whole: starting from the beginning")
         return None
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray], position: dict[str, Any]) -> None:
@@ -100,16 +114,47 @@ class Checkpoints:
             np.savez(file, **{_POSITION: text}, **arrays)
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a checkpoint file: variable name -> array, and the position.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds: an array per variable, the position, and further arrays."""
 
-    Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: the file is damaged.
-    """
+    path: Path
+    arrays: dict[str, np.ndarray]
+    position: dict[str, Any]
+    extra: dict[str, np.ndarray]
+
+    def assign(self, variables: Iterable[keras.Variable]) -> None:
+        """Assign the arrays; nothing is assigned unless all of them fit.
+
+        Raises:
+            CheckpointError: names or shapes differ from the model's.
+        """
+        wanted = {_key(i, variable): variable for i, variable in enumerate(variables)}
+        for name in [*wanted, *self.arrays]:
+            if name not in self.arrays or name not in wanted:
+                where = "this model lacks" if name in self.arrays else "it lacks"
+                raise self._other(f"{where} the variable {name!r}")
+            there, here = tuple(self.arrays[name].shape), tuple(wanted[name].shape)
+            if there != here:
+                raise self._other(f"{name!r} has shape {there} there, {here} here")
+        for name, variable in wanted.items():
+            variable.assign(self.arrays[name])
+
+    def _other(self, how: str) -> CheckpointError:
+        return CheckpointError(
+            f"{self.path} is of another model: {how}. "
+            "Resume with the settings that it was made with, or give another --out."
+        )
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint file; a damaged one raises one of many kinds of errors."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     position = json.loads(arrays.pop(_POSITION).tobytes().decode("utf8"))
-    return arrays, position
+    extra = {k.removeprefix(_EXTRA): v for k, v in arrays.items() if k.startswith(_EXTRA)}
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(_EXTRA)}
+    return Checkpoint(path, arrays, position, extra)
 
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
@@ -137,26 +182,8 @@ def to_arrays(variables: Iterable[keras.Variable]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def assign(variables: list[keras.Variable], arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Assign the arrays of a checkpoint; nothing is assigned unless all of them fit.
-
-    Raises:
-        CheckpointError: names or shapes differ from the model's.
-    """
-    wanted = {_key(i, variable): variable for i, variable in enumerate(variables)}
-    for name in [*wanted, *arrays]:
-        if name not in arrays or name not in wanted:
-            where = "this model lacks" if name in arrays else "it lacks"
-            raise CheckpointError(f"{path} is of another model: {where} the variable {name!r}.")
-        if tuple(arrays[name].shape) != tuple(wanted[name].shape):
-            raise CheckpointError(
-                f"{path} is of another model: {name!r} has shape {arrays[name].shape} there, "
-                f"{tuple(wanted[name].shape)} here."
-            )
-    for name, variable in wanted.items():
-        variable.assign(arrays[name])
-
-
 def _key(i: int, variable: keras.Variable) -> str:
-    # Numbered paths such as "dense_7/kernel" depend on what was built before: the position counts.
-    return f"{i:04d}:{variable.path.rpartition('/')[2]}"
+    # The position counts: "dense_7/kernel" and "conv2d_24_kernel_momentum" have numbers that depend
+    # on what was built before in this process.
+    name = re.sub(r"_\d+", "", variable.path.rpartition("/")[2])
+    return f"{i:04d}:{name}"

@@ -116,7 +116,8 @@ def rehearse(recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision:
     with policy(precision):
         data, model = prepare(recipe, source, strategy, seed=run.seed)
         steps = int(data.train.cardinality())
-        history = loop.train(model, data, epochs=2, strategy=strategy, limit_steps=1)
+        train = recipe.fit or loop.train
+        history = train(model, data, epochs=2, strategy=strategy, limit_steps=1)
     seconds = history[-1]["seconds"]
     return {
         "recipe": recipe.name,

@@ -21,6 +21,10 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _DRAW_SECONDS = 30.0  # between two drawings of the curves
 
 
+class RecipeError(ValueError):
+    """Arguments with which a recipe cannot make its data or its model."""
+
+
 def fit(
     recipe: Recipe,
     run: Run,
@@ -56,24 +60,35 @@ def fit(
         The summary: recipe, run, strategy, replicas, epochs, seed, examples, metrics, ...
 
     Raises:
-        RunError: the folder holds another run. ValueError: settings that do not go together.
-        NonFiniteLoss, Preempted: see `training.train`.
+        RunError: the folder holds another run.
+        RecipeError: data or a model cannot be made with the recipe's arguments; the folder is as
+            it was. ValueError: a batch that the replicas do not divide, an unknown precision.
+        NonFiniteLoss, Preempted, LoopError, CheckpointError: see `training.train`.
     """
     strategy = strategy or tf.distribute.get_strategy()
     check_batch(recipe, strategy)
-    if resume and (run.path / "config.json").exists():
+    if resume and not (run.path / "config.json").exists():
+        say(f"nothing to resume in {run.path}: starting anew")
+        resume = False
+    if resume:
         run.resume()
         summary = run.read("summary.json")
-        if summary and summary["epochs"] >= recipe.epochs and run.model.exists():
+        if summary and run.model.exists() and _is_finished(summary, recipe.epochs):
             say(f"{run.path} is finished: nothing to do")
             return summary
+        run.write("config.json", run.config())
     else:
-        if resume:
-            say(f"nothing to resume in {run.path}: starting anew")
         run.start()
     began = time.perf_counter()
     with policy(precision):
-        data, model = prepare(recipe, source, strategy, seed=run.seed, deterministic=deterministic)
+        try:
+            data, model = prepare(
+                recipe, source, strategy, seed=run.seed, deterministic=deterministic
+            )
+        except BaseException:
+            if not resume:
+                run.discard()
+            raise
         run.write("assets.json", data.assets)
         checkpoints = Checkpoints(run.checkpoints, writes=run.writes, say=say)
         recorder = _Recorder(run, recipe, say)
@@ -106,14 +121,22 @@ def prepare(
     seed: int,
     deterministic: bool = False,
 ) -> tuple[Data, keras.Model]:
-    """Seed everything, load the data, and make the compiled model in the strategy's scope."""
+    """Seed everything, load the data, and make the compiled model in the strategy's scope.
+
+    Raises:
+        RecipeError: the recipe cannot do this with its arguments.
+    """
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    data = recipe.data(source)
-    with strategy.scope():
-        model = recipe.model(data)
-        compile_model(recipe, model)
+    try:
+        data = recipe.data(source)
+        with strategy.scope():
+            model = recipe.model(data)
+            compile_model(recipe, model)
+    except (ValueError, TypeError) as error:
+        values = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
+        raise RecipeError(f"{recipe.name} cannot be made with {values}: {error}") from error
     return data, model
 
 
@@ -184,10 +207,15 @@ def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[s
         "examples": examples,
         "metrics": metrics,
         "examples_per_second": speeds / trained if trained else None,
+        "stopped_early": bool(last.get("stopped_early")),
         "compile_seconds": sum(event["compile_seconds"] for event in history),
         "wall_seconds": seconds,
         "savedmodel": None,
     }
+
+
+def _is_finished(summary: dict[str, Any], epochs: int) -> bool:
+    return summary["epochs"] >= epochs or bool(summary.get("stopped_early"))
 
 
 class _Recorder:

@@ -15,10 +15,11 @@ import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Data
+from kerasd2l.training.callback_state import CallbackState
 from kerasd2l.training.checkpoint import Checkpoints
-from kerasd2l.training.steps import Loop, NonFiniteLoss
+from kerasd2l.training.steps import Loop, LoopError, NonFiniteLoss
 
-__all__ = ["NonFiniteLoss", "Preempted", "evaluate", "train"]
+__all__ = ["LoopError", "NonFiniteLoss", "Preempted", "evaluate", "train"]
 
 
 class Preempted(Exception):
@@ -70,9 +71,11 @@ def train(
         test_examples, seconds, compile_seconds, examples_per_second.
 
     Raises:
-        NonFiniteLoss: the loss is NaN or infinite.
+        NonFiniteLoss: the loss of a step or of an evaluation, or a weight, is NaN or infinite.
         Preempted: `should_stop` said so; the state is saved.
-        ValueError: fewer examples than replicas, or data that ends too early.
+        LoopError: fewer examples than replicas, data that ends too early, a model that cannot be
+            trained on several replicas.
+        CheckpointError: `resume` finds the checkpoint of another model.
     """
     with Loop(model, data, strategy=strategy, limit_steps=limit_steps) as loop:
         callback_list = keras.callbacks.CallbackList(
@@ -84,18 +87,20 @@ def train(
             steps=loop.steps,
             verbose=1 if progress else 0,
         )
-        history, skip = _restore(loop, callback_list, checkpoints) if resume else ([], 0)
-        loop.check_agreement()
+        remembered = CallbackState(callback_list)
+        found = checkpoints.newest() if checkpoints and resume else None
+        history = found.position["history"] if found else []
 
         def save() -> None:
             if checkpoints:
-                checkpoints.save(loop.state, _position(loop, callback_list, history))
+                checkpoints.save(loop.state, *_position(loop, remembered, history))
 
         boundary = _Boundary(loop, save, save_seconds, should_stop)
-        model.stop_training = bool(history and history[-1]["stopped_early"])
-        callback_list.on_train_begin()
+        model.stop_training = bool(history and history[-1].get("stopped_early"))
+        skip = _begin(loop, callback_list, remembered, found)
         while loop.epoch < epochs and not model.stop_training:
-            callback_list.on_epoch_begin(loop.epoch)
+            if not skip:
+                callback_list.on_epoch_begin(loop.epoch)
             event = loop.train_epoch(skip, callback_list, boundary)
             event |= loop.evaluate_splits()
             skip = 0
@@ -103,7 +108,7 @@ def train(
             history.append(event | {"stopped_early": bool(model.stop_training)})
             loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
             if checkpoints and _is_best(history):
-                checkpoints.save_best(loop.state, _position(loop, callback_list, history))
+                checkpoints.save_best(loop.state, _position(loop, remembered, history)[0])
             save()
             on_epoch(history)
             if loop.epoch < epochs and not model.stop_training:
@@ -135,10 +140,10 @@ def evaluate(
         dict of `{split}_loss`, the metrics as `{split}_...`, and `{split}_examples`.
 
     Raises:
-        ValueError: the data has no such split.
+        LoopError: the data has no such split.
     """
     if getattr(data, split, None) is None:
-        raise ValueError(f"the data has no {split!r} split. It has: {', '.join(data.size)}.")
+        raise LoopError(f"the data has no {split!r} split. It has: {', '.join(data.size)}.")
     with Loop(model, data, strategy=strategy, limit_steps=limit_steps) as loop:
         return loop.evaluate(split)
 
@@ -162,41 +167,35 @@ class _Boundary:
             raise Preempted(f"stopped at step {self.loop.step}; the state is saved")
 
 
-def _restore(loop, callback_list, checkpoints) -> tuple[list[dict[str, Any]], int]:
-    """Go back to the newest whole checkpoint; return the history and the batches to skip."""
-    position = checkpoints.restore(loop.state) if checkpoints else None
-    if position is None:
-        return [], 0
-    loop.step, loop.epoch = position["step"], position["epoch"]
-    for callback, state in zip(callback_list.callbacks, position["callbacks"], strict=False):
-        if state["class"] == type(callback).__name__:
-            vars(callback).update(state["values"])
-    return position["history"], position["step_in_epoch"]
+def _begin(loop, callback_list, remembered, found) -> int:
+    """Begin, or go back to the checkpoint that was found; return the batches to skip."""
+    if found:
+        found.assign(loop.state)  # first: nothing begins on the checkpoint of another model
+        loop.step, loop.epoch = found.position["step"], found.position["epoch"]
+    loop.check_agreement()
+    callback_list.on_train_begin()
+    remembered.begin()
+    if not found:
+        return 0
+    if found.position["step_in_epoch"]:
+        callback_list.on_epoch_begin(loop.epoch)
+    # Again: what callbacks do when a training or this epoch begins was done before the checkpoint.
+    found.assign(loop.state)
+    remembered.restore(found.position["callbacks"], found.extra)
+    return found.position["step_in_epoch"]
 
 
-def _position(loop, callback_list, history) -> dict[str, Any]:
-    """Describe where the training is, in plain data."""
-    return {
+def _position(loop, remembered, history) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Describe where the training is: plain data, and arrays."""
+    callbacks, arrays = remembered.save()
+    position = {
         "epoch": loop.epoch,
         "step": loop.step,
         "step_in_epoch": loop.step_in_epoch,
         "history": history,
-        "callbacks": [
-            {"class": type(callback).__name__, "values": _plain_attributes(callback)}
-            for callback in callback_list.callbacks
-        ],
+        "callbacks": callbacks,
     }
-
-
-def _plain_attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Return the counters of a callback, e.g. `wait` and `best` of EarlyStopping."""
-    values = {}
-    for name, value in vars(callback).items():
-        if isinstance(value, (bool, int, float)) and not name.startswith("_"):
-            values[name] = value
-        elif getattr(value, "shape", None) == () and hasattr(value, "item"):
-            values[name] = value.item()
-    return values
+    return position, arrays
 
 
 def _is_best(history: list[dict[str, Any]]) -> bool:

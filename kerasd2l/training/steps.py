@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from kerasd2l.recipe import Data
 from kerasd2l.training.checkpoint import state_of
@@ -18,13 +20,17 @@ _CHECK_EVERY = 50  # steps between two looks at the loss: a look makes the host 
 _STEPS_PER_CALL = 5  # steps in one graph call where nobody looks in between
 
 
+class LoopError(ValueError):
+    """A model or data that the loop cannot train; the message says what would go."""
+
+
 class NonFiniteLoss(ArithmeticError):
     """The loss became NaN or infinite; `step`, `epoch` (from 1) and `learning_rate` say when."""
 
-    def __init__(self, step: int, epoch: int, learning_rate: float):
+    def __init__(self, step: int, epoch: int, learning_rate: float, what: str = "the loss"):
         self.step, self.epoch, self.learning_rate = step, epoch, learning_rate
         super().__init__(
-            f"the loss is not finite at step {step} (epoch {epoch}, learning rate "
+            f"{what} is not finite at step {step} (epoch {epoch}, learning rate "
             f"{learning_rate:g}). Try a smaller learning rate, or look for NaN in the data."
         )
 
@@ -54,13 +60,14 @@ class Loop:
         self.epoch = self.step = self.step_in_epoch = 0
         self.jit = model.jit_compile is True
         if self.jit and self.replicas > 1:
-            raise ValueError(
+            raise LoopError(
                 "jit_compile=True cannot train on more than one replica. "
                 "Compile the model with jit_compile=False, or train with --strategy one."
             )
+        self._check_accumulation()
         self.steps = self._count_steps(data.train, "train")
         if not self.steps:
-            raise ValueError(
+            raise LoopError(
                 f"the training data has {data.size.get('train', 0)} examples, too few for "
                 f"{self.replicas} replicas."
             )
@@ -70,10 +77,7 @@ class Loop:
 
     def __enter__(self) -> Loop:
         """Create every variable and compiled step: Keras would do it inside a replica."""
-        one = tf.nest.map_structure(
-            lambda spec: tf.zeros([1 if d is None else d for d in spec.shape], spec.dtype),
-            self.data.train.element_spec,
-        )
+        one = self._sample_batch()
         with self.strategy.scope():
             self.model._symbolic_build(data_batch=one)
             if self.model.optimizer is not None and not self.model.optimizer.built:
@@ -119,13 +123,15 @@ class Loop:
                 callback_list.on_train_batch_end(first, self.results())
             if self.step_in_epoch // _CHECK_EVERY > first // _CHECK_EVERY:
                 self.check_finite()
+            if self.model.stop_training:  # a callback's wish
+                break
             if self.step_in_epoch < self.steps:
                 boundary()
         self.check_finite()
         figures = {f"train_{name}": value for name, value in self.results().items()}
         seconds = time.perf_counter() - start - compiling
         examples = int(self._seen.result())
-        done = examples * (self.steps - skip - bool(compiling)) / self.steps
+        done = examples * (self.step_in_epoch - skip - bool(compiling)) / self.step_in_epoch
         return {
             "epoch": self.epoch + 1,
             "step": self.step,
@@ -138,11 +144,17 @@ class Loop:
         }
 
     def evaluate_splits(self) -> dict[str, Any]:
-        """Evaluate on the validation and the test set, as far as the data has them."""
+        """Evaluate on the validation and the test set, as far as the data has them.
+
+        Raises:
+            NonFiniteLoss: the last step has ruined the model, which its own loss could not tell.
+        """
         figures: dict[str, Any] = {}
         for split in ("valid", "test"):
             if getattr(self.data, split) is not None:
                 figures |= self.evaluate(split)
+                if not math.isfinite(figures.get(f"{split}_loss", 0.0)):
+                    raise self._not_finite(self.step, f"the {split} loss")
         return figures
 
     def evaluate(self, split: str) -> dict[str, Any]:
@@ -166,19 +178,32 @@ class Loop:
         self.model.reset_metrics()
         self._seen.reset_state()
 
-    def learning_rate(self) -> float | None:
-        """Return the optimizer's present learning rate."""
-        if self.model.optimizer is None:
+    def learning_rate(self, steps_ago: int = 0) -> float | None:
+        """Return the optimizer's present learning rate, or that of some steps ago."""
+        optimizer = self.model.optimizer or next(iter(self._optimizers()), None)
+        if optimizer is None:
             return None
-        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        rate = optimizer.learning_rate
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
+        if steps_ago and isinstance(inner._learning_rate, LearningRateSchedule):
+            rate = inner._learning_rate(int(inner.iterations) - steps_ago)
+        return float(keras.ops.convert_to_numpy(rate))
 
     def check_finite(self) -> None:
-        """Raise NonFiniteLoss if a step since the beginning had a loss that is no number."""
-        bad = int(self._bad_step)
-        (anywhere,) = self.any_worker(bad >= 0)
-        if anywhere:
-            step = bad if bad >= 0 else self.step
-            raise NonFiniteLoss(step, self.epoch + 1, self.learning_rate() or 0.0)
+        """Raise NonFiniteLoss if a step since the beginning had a loss that is no number.
+
+        Or if a weight is none: the next step's loss would be the first to tell.
+        """
+        bad, whole = int(self._bad_step), bool(self._weights_finite())
+        bad_loss, bad_weight = self.any_worker(bad >= 0, not whole)
+        if bad_loss:
+            raise self._not_finite(bad if bad >= 0 else self.step, "the loss")
+        if bad_weight:
+            raise self._not_finite(self.step, "a weight")
+
+    def _not_finite(self, step: int, what: str) -> NonFiniteLoss:
+        rate = self.learning_rate(steps_ago=self.step - step + 1)
+        return NonFiniteLoss(step, self.epoch + 1, rate or 0.0, what)
 
     def any_worker(self, *flags: bool) -> list[bool]:
         """Return for each flag whether it is set on any worker: all workers get the same answer."""
@@ -191,15 +216,34 @@ class Loop:
         """Check that all workers start at the same step, else they would wait for each other.
 
         Raises:
-            RuntimeError: a worker resumed from another checkpoint.
+            LoopError: a worker resumed from another checkpoint.
         """
         if is_multi_worker(self.strategy):
             mine = tf.constant([float(self.step)])
             if float(self._sum_over_workers(mine)[0]) != self.step * self.replicas:
-                raise RuntimeError(
+                raise LoopError(
                     f"this worker would start at step {self.step}, another one elsewhere. "
                     "All workers must read the same run folder (--out on a shared disk)."
                 )
+
+    def _sample_batch(self):
+        """Return a batch of the right shapes; a real one where they are not known beforehand."""
+        spec = self.data.train.element_spec
+        if any(None in tuple(s.shape[1:]) for s in tf.nest.flatten(spec)):
+            return next(iter(self.data.train.take(1)))
+        return tf.nest.map_structure(lambda s: tf.zeros([1, *s.shape[1:]], s.dtype), spec)
+
+    def _check_accumulation(self) -> None:
+        for optimizer in self._optimizers():
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            if self.replicas > 1 and inner.gradient_accumulation_steps:
+                raise LoopError(
+                    "gradient_accumulation_steps cannot train on more than one replica: Keras adds "
+                    "gradients inside a condition there. Use a larger batch, or --strategy one."
+                )
+
+    def _optimizers(self) -> list[keras.optimizers.Optimizer]:
+        return [v for v in vars(self.model).values() if isinstance(v, keras.optimizers.Optimizer)]
 
     def _run_steps(self, iterator, n: int) -> None:
         try:
@@ -218,14 +262,14 @@ class Loop:
         """Return the number of batches of an epoch; it must be known before the epoch."""
         steps = int(dataset.cardinality())
         if steps < 0:
-            raise ValueError(
+            raise LoopError(
                 f"the {split} data does not know its number of batches. "
                 "Apply tf.data.experimental.assert_cardinality to it."
             )
-        first = next(iter(dataset.take(1)), None)
         size = self.data.size.get(split)
-        if split == "train" and self.replicas > 1 and size and first is not None:
-            last = size % int(batch_size(first))
+        if split == "train" and self.replicas > 1 and size and steps:
+            first = next(iter(dataset.take(1)))
+            last = size - (steps - 1) * int(batch_size(first))
             steps -= 0 < last < self.replicas  # `share` leaves that batch out
         return min(steps, self.limit_steps) if self.limit_steps else steps
 
@@ -253,6 +297,7 @@ class Loop:
             tf.while_loop(lambda i: i < n, body, [0])
 
         self._train_steps, self._test_steps = graph(train_steps), graph(test_steps)
+        self._weights_finite = graph(self._check_weights)
         self._results = graph(lambda: self.model.get_metrics_result())
         self._sum_over_workers = tf.function(self._all_reduce, autograph=False)
 
@@ -293,6 +338,11 @@ class Loop:
         first = tf.where(self._bad_step < 0, step, self._bad_step)
         self._bad_step.assign(tf.where(finite, self._bad_step, first))
 
+    def _check_weights(self):
+        floats = [w for w in self.model.trainable_weights if "float" in w.dtype]
+        values = [tf.convert_to_tensor(weight.value) for weight in floats]
+        return tf.reduce_all([True, *(tf.reduce_all(tf.math.is_finite(v)) for v in values)])
+
     def _all_reduce(self, values):
         mine = self.strategy.run(lambda: values * 1.0)  # a tensor of each replica, not a constant
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, mine, axis=None)
@@ -302,14 +352,14 @@ def _has_batch_hooks(callback_list: keras.callbacks.CallbackList) -> bool:
     """Whether a callback looks at single batches; without one, steps run several to a call."""
     names = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     base = keras.callbacks.Callback
-    return any(
-        getattr(type(callback), name) is not getattr(base, name)
+    return any(  # LambdaCallback has its hooks in the instance, not in the class
+        getattr(getattr(callback, name), "__func__", None) is not getattr(base, name)
         for callback in callback_list.callbacks
         for name in names
     )
 
 
-def _ended_early(split: str, steps: int) -> ValueError:
-    return ValueError(
+def _ended_early(split: str, steps: int) -> LoopError:
+    return LoopError(
         f"the {split} data ended before its {steps} batches. Its cardinality says more than it has."
     )

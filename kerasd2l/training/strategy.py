@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,22 @@ def make_strategy(
                 f'strategy="one" has one replica. Received: replicas={replicas}. Say "mirrored".'
             )
         return tf.distribute.get_strategy()  # the default strategy: no distribution at all
-    return tf.distribute.MirroredStrategy(_mirrored_devices(gpus, replicas))
+    return _Mirrored(_mirrored_devices(gpus, replicas))
+
+
+class _Mirrored(tf.distribute.MirroredStrategy):
+    """MirroredStrategy of which a process may make several, as a notebook does.
+
+    TensorFlow remembers groups of devices and the shapes that they add by numbers which begin anew
+    in every strategy, and would stop the second one: "joining a group with size 4, but that group
+    has size 2".
+    """
+
+    _numbers = itertools.count(1000, 1000)
+
+    def __init__(self, devices: list[str]):
+        self._collective_key_base = next(self._numbers)
+        super().__init__(devices)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
