@@ -132,7 +132,7 @@ def train_least_squares(
 ) -> tuple[np.ndarray, list[float], list[float]]:
     """Fit w by SGD on the mean squared error without a bias: the book's `train` of polynomials.
 
-    w starts from U(-1/sqrt(D), 1/sqrt(D)), as PyTorch's linear layer does. An epoch is one graph
+    w starts from U(-1/sqrt(D), 1/sqrt(D)), as PyTorch's linear layer does. All epochs are one graph
     call, so that hundreds of them take seconds. Section: "underfit-overfit".
 
     Args:
@@ -152,19 +152,20 @@ def train_least_squares(
     w = tf.Variable((random.uniform(-1, 1, (width, 1)) / np.sqrt(width)).astype(np.float32))
 
     @tf.function
-    def epoch(order):
-        for start in tf.range(0, size, batch_size):
-            batch = order[start : start + batch_size]
-            X, y = tf.gather(features, batch), tf.gather(labels, batch)
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean((tf.matmul(X, w) - y) ** 2)
-            sgd([w], tape.gradient(loss, [w]), lr)
+    def descend(orders):  # (epochs, n)
+        weights = tf.TensorArray(tf.float32, num_epochs)
+        for epoch in tf.range(num_epochs):
+            for start in tf.range(0, size, batch_size):
+                batch = orders[epoch, start : start + batch_size]
+                X, y = tf.gather(features, batch), tf.gather(labels, batch)
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((tf.matmul(X, w) - y) ** 2)
+                sgd([w], tape.gradient(loss, [w]), lr)
+            weights = weights.write(epoch, w[:, 0])
+        return weights.stack()
 
-    curves: tuple[list[float], list[float]] = ([], [])
-    for _ in range(num_epochs):
-        epoch(tf.constant(random.permutation(size)))
-        for curve, (X, y) in zip(curves, (train, test), strict=True):
-            curve.append(float(np.mean((X @ w.numpy() - y) ** 2)))
+    path = descend(np.stack([random.permutation(size) for _ in range(num_epochs)])).numpy()
+    curves = [np.mean((X @ path.T - y) ** 2, axis=0).tolist() for X, y in (train, test)]
     return w.numpy()[:, 0], *curves
 
 

@@ -96,7 +96,7 @@ def _show_clothes(source: str, count: int, resize: int) -> DemoResult:
 def stable_softmax() -> Demo:
     """Show where the textbook softmax overflows, and that taking the maximum away cures it.
 
-    Sections: "softmax-regression-scratch", "softmax-regression-concise". The book's toy example,
+    Section: "softmax-regression-concise" and "softmax-regression-scratch". The book's toy example,
     the gradient softmax(o) - y, and logits from 0 to 200 in float32.
     Expected: cross-entropy [2.3026, 0.6931], accuracy 0.5; the naive loss ends near a logit of 89.
     Command: kerasd2l run stable_softmax --out figures

@@ -28,8 +28,8 @@ def linear_regression(
     section "linear-regression-scratch": own model, own SGD, half the squared error.
     Expected: test loss about 0.0001, the variance of the noise (0.01^2); half of it for "scratch".
     d2l-zh's notebooks end at 0.000098-0.000103 and 0.000050-0.000051 on the training examples.
-    Command: kerasd2l train linear_regression --data builtin
-    Then: kerasd2l predict savedmodels/linear_regression 1,2
+    Serve: kerasd2l predict savedmodels/linear_regression 1,2
+    Command: kerasd2l train linear_regression --data builtin --export
     """
     by_hand = implementation == "scratch"
     low, high = (5.0e-5, 5.1e-5) if by_hand else (9.8e-5, 1.03e-4)
@@ -57,7 +57,7 @@ def linear_regression(
 def linear_regression_by_hand(*, seed: int = 0, epochs: int = 3) -> Demo:
     """Recover w = [2, -3.4], b = 4.2 with a GradientTape and five lines, and in closed form.
 
-    Sections: "linear-regression-scratch", "linear-regression". 1000 examples, batches of 10.
+    Section: "linear-regression-scratch" and "linear-regression". 1000 examples, batches of 10.
     Expected: losses near 0.04, 0.0002, 0.00005 after the three epochs (d2l-zh notebooks: 0.042790,
     0.000162, 0.000051); both ways find the truth to about 0.001.
     Command: kerasd2l run linear_regression_by_hand --out figures

@@ -26,8 +26,8 @@ def polynomial_regression(
     Section: "underfit-overfit". degree=3 is the truth, degree=1 underfits, degree=19 (all 20
     powers; the book trains it for 1500 epochs) can overfit. No bias: x^0 is one of the features.
     Expected: for degree=3 a test loss near 0.01, the variance of the noise.
-    Command: kerasd2l train polynomial_regression --data builtin
-    Then: kerasd2l predict savedmodels/polynomial_regression 0.5
+    Serve: kerasd2l predict savedmodels/polynomial_regression 0.5
+    Command: kerasd2l train polynomial_regression --data builtin --export
     """
     if not 0 <= degree <= 19:
         raise ValueError(f"`degree` must be 0-19. Received: degree={degree}.")
