@@ -17,6 +17,7 @@ _EXPORTS = {
     ),
     "datasets": ("ArrayDataset", "DataLoader", "Dataset"),
     "descent": ("descent",),
+    "devices": ("num_gpus", "try_all_gpus", "try_gpu"),
     "dropout": ("DropoutMLPScratch", "dropout_layer"),
     "floats": ("Float32",),
     "initialization": (
@@ -51,6 +52,7 @@ _EXPORTS = {
         "softmax",
         "stable_softmax",
     ),
+    "tensor_files": ("load_tensors", "save_tensors"),
     "weight_decay": (
         "WeightDecayScratch",
         "constrained",
