@@ -98,7 +98,7 @@ def load(
         valid=None,
         test=evaluation.dataset,
         features={
-            "characters": TensorSpec((None,), "int32"),
+            "characters": TensorSpec((max_length,), "int32"),
             "lengths": TensorSpec((), "int32"),
         },
         assets={

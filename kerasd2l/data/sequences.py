@@ -14,6 +14,7 @@ import numpy as np
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
+from kerasd2l.data.source import DataError, Source
 from kerasd2l.data.text import Tokenizer
 from kerasd2l.data.vocab import Vocab
 from kerasd2l.recipe import Data, TensorSpec
@@ -227,7 +228,7 @@ def language_model_data(
         training = random_batches(train, **sizes, seed=seed)
         if held_out_tokens:
             test = pipeline.from_arrays(windows(held_out, num_steps), batch_size=batch_size)
-    features = {"tokens": TensorSpec((None,), "int32")}
+    features = {"tokens": TensorSpec((num_steps,), "int32")}
     if mark_start:
         features["start"] = TensorSpec((), "bool")
     return Data(
@@ -289,3 +290,79 @@ def lagged(series: Sequence[float], num_lags: int) -> tuple[np.ndarray, np.ndarr
         )
     pieces = np.lib.stride_tricks.sliding_window_view(series, num_lags + 1)
     return pieces[:, :-1].copy(), pieces[:, -1:].copy()
+
+
+def noisy_sine(num_values: int = 1000, *, noise: float = 0.2, seed: int = 0) -> np.ndarray:
+    """Draw the series of section "sequence": x_t = sin(0.01 t) + e, e from N(0, noise^2).
+
+    Args:
+        num_values: int, L; t is 1, 2, ..., L.
+        noise: float, standard deviation of e. Default: 0.2.
+        seed: int, of numpy's frozen RandomState.
+
+    Returns:
+        (L,) float32.
+    """
+    time = np.arange(1, num_values + 1)
+    e = np.random.RandomState(seed).normal(size=num_values)
+    return (np.sin(0.01 * time) + noise * e).astype(np.float32)
+
+
+def load_sine(
+    source: Source | str | None = None,
+    *,
+    batch_size: int = 16,
+    num_values: int = 1000,
+    num_train: int = 600,
+    num_lags: int = 4,
+    noise: float = 0.2,
+    data_seed: int = 0,
+) -> Data:
+    """Make the data of section "sequence": the next value of a noisy sine from the last ones.
+
+    Args:
+        source: Source or the name of its kind, "auto" or "builtin"; its seed orders the training.
+        batch_size: int, the global batch.
+        num_values: int, L, length of the series.
+        num_train: int, training examples, from the beginning; the L - num_lags - num_train that
+            follow are the test set.
+        num_lags: int, tau, values that predict the next one.
+        noise: float, standard deviation of the noise.
+        data_seed: int, another noise on the same sine.
+
+    Returns:
+        Data: x (B, tau) float32, oldest first, y (B, 1) float32.
+
+    Raises:
+        DataError: asked for files or a download, which do not exist.
+        ValueError: too few values.
+
+    Example:
+        >>> load_sine().size
+        {'train': 600, 'test': 396}
+    """
+    source = Source.of(source)
+    if source.kind not in ("auto", "builtin"):
+        raise DataError(
+            "the noisy sine is computed: there are neither files nor a download. "
+            f"Received: --data {source.kind}. Use --data builtin."
+        )
+    x, y = lagged(noisy_sine(num_values, noise=noise, seed=data_seed), num_lags)
+    if not 1 <= num_train < len(x):
+        raise ValueError(
+            f"`num_train` must be in 1..{len(x) - 1}, so that a test set is left. "
+            f"Received: num_train={num_train}."
+        )
+    training = pipeline.from_arrays(
+        (x[:num_train], y[:num_train]), batch_size=batch_size, seed=source.seed
+    )
+    evaluation = pipeline.from_arrays((x[num_train:], y[num_train:]), batch_size=batch_size)
+    return Data(
+        train=training.dataset,
+        valid=None,
+        test=evaluation.dataset,
+        features={"history": TensorSpec((num_lags,))},
+        assets={},
+        size={"train": training.size, "test": evaluation.size},
+        order=training.order,
+    )

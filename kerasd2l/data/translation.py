@@ -123,9 +123,9 @@ def load(
         valid=batches["valid"].dataset if "valid" in batches else None,
         test=batches["test"].dataset if "test" in batches else None,
         features={
-            "source": TensorSpec((None,), "int32"),
+            "source": TensorSpec((num_steps,), "int32"),
             "source_lengths": TensorSpec((), "int32"),
-            "decoder_input": TensorSpec((None,), "int32"),
+            "decoder_input": TensorSpec((num_steps,), "int32"),
         },
         assets={
             "source_vocabulary": vocabs[0].tokens,
