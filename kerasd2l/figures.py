@@ -97,3 +97,28 @@ def pictures(
             axes.imshow(image[..., 0] if image.shape[-1:] == (1,) else image, cmap="gray")
             axes.set_title(titles[i] if i < len(titles) else "", fontsize=8)
     return figure
+
+
+def heatmap(axes: Any, values: Any, *, title: str = "", numbers: str | None = "{:g}") -> Any:
+    """Draw a matrix into a panel as coloured squares with its numbers in them.
+
+    Args:
+        axes: matplotlib Axes.
+        values: (rows, columns) numbers.
+        title: str, above the panel; the number of rows and columns is added.
+        numbers: str, format of one number, or None to leave them out.
+
+    Returns:
+        The matplotlib image, for a colour bar.
+    """
+    values = np.asarray(values, float)
+    image = axes.imshow(values, cmap="viridis")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(f"{title}\n{values.shape[0]} x {values.shape[1]}", fontsize=9)
+    axes.figure.set_layout_engine("compressed")  # square cells do not fill their panels
+    middle = (values.min() + values.max()) / 2
+    if numbers is not None:
+        for (i, j), value in np.ndenumerate(values):
+            colour = "white" if value <= middle else "black"
+            axes.text(j, i, numbers.format(value), ha="center", va="center", color=colour, size=8)
+    return image
