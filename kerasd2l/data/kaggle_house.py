@@ -218,8 +218,9 @@ def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseDa
     def fetch(folder: Path) -> None:
         for name, digest in SHA1.items():
             urls = [f"{site}kaggle_house_pred_{name}" for site in SITES]
-            limits = {"timeout": source.timeout, "retries": source.retries}
-            transfer.download(urls, folder / name, digest, max_bytes=1 << 24, **limits)
+            path = folder / name
+            limits: dict[str, Any] = {"timeout": source.timeout, "retries": source.retries}
+            transfer.download(urls, path, digest, max_bytes=1 << 24, **limits)
 
     folder = resolve(source, "kaggle_house", FILES, fetch)
     if folder is None:
@@ -276,8 +277,9 @@ def read(path: Path, *, labelled: bool) -> pd.DataFrame:
     for column in [*NUMERIC, *([LABEL] if labelled else [])]:
         table[column] = _numbers(path, column, cells[column])
     for column in CATEGORICAL:
-        values = cells[column].to_numpy(object)
-        table[column] = np.where(np.isin(values, MISSING), None, values)
+        values = cells[column].to_numpy(object).copy()
+        values[np.isin(values, MISSING)] = None
+        table[column] = values
     return pd.DataFrame(table)
 
 
@@ -346,7 +348,8 @@ def generate(num_known: int = 400, num_unknown: int = 100) -> tuple[pd.DataFrame
     for column, codes in CATEGORICAL.items():
         weights = 0.5 ** np.arange(len(codes))
         drawn = np.array(codes, object)[random.choice(len(codes), n, p=weights / weights.sum())]
-        table[column] = np.where(drawn == "NA", None, drawn)
+        drawn[drawn == "NA"] = None
+        table[column] = drawn
     fine = np.isin(table["ExterQual"], ("Gd", "Ex"))
     noise = random.normal(size=n)
     table[LABEL] = np.rint(np.exp(11.9 + 0.3 * quality + 0.2 * fine + 0.08 * noise))

@@ -76,7 +76,7 @@ def table_regressor(
             result = model(tf.concat(parts, axis=1), training=False)  # (B, 1)
             return {output: tf.cast(tf.reshape(result, (-1,)), tf.float32)}
 
-        predict.resources = tables
+        predict.resources = tables  # type: ignore[attr-defined]
         return predict
 
     kinds = dict.fromkeys(numeric, "float32") | dict.fromkeys(categorical, "string")

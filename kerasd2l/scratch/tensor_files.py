@@ -33,7 +33,7 @@ def save_tensors(path: str | os.PathLike, tensors: Any) -> None:
         ...     [float(x) for x in load_tensors(f"{folder}/x.npz")["x"]]
         [1.0, 2.0]
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
 
     def describe(value: Any) -> Any:
         if isinstance(value, dict):
@@ -52,7 +52,7 @@ def save_tensors(path: str | os.PathLike, tensors: Any) -> None:
 
     structure = json.dumps(describe(tensors)).encode("utf8")
     with open(path, "wb") as file:
-        np.savez(file, **{_STRUCTURE: np.frombuffer(structure, np.uint8)}, **arrays)
+        np.savez(file, **(arrays | {_STRUCTURE: np.frombuffer(structure, np.uint8)}))
 
 
 def load_tensors(path: str | os.PathLike) -> Any:

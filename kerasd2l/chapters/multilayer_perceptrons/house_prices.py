@@ -78,7 +78,7 @@ def house_prices(
 def _cross_validate_and_train(
     recipe: Recipe,
     k: int,
-    model: keras.Model,
+    model: Any,
     houses: Any,
     *,
     epochs: int,
