@@ -21,12 +21,12 @@ def gradient(function, *arguments):
 
 
 def test_l2():
-    np.testing.assert_allclose(losses.half_squared_error(Y_TRUE, Y_PRED), ERROR**2 / 2)  # S1:389
+    np.testing.assert_allclose(losses.half_squared_error(Y_TRUE, Y_PRED), ERROR**2 / 2)  # S1:390
     np.testing.assert_allclose(gradient(losses.half_squared_error), ERROR)
 
 
 def test_l1():
-    np.testing.assert_allclose(losses.absolute_error(Y_TRUE, Y_PRED), np.abs(ERROR))  # S1:393
+    np.testing.assert_allclose(losses.absolute_error(Y_TRUE, Y_PRED), np.abs(ERROR))  # S1:394
     np.testing.assert_allclose(gradient(losses.absolute_error), np.sign(ERROR))
 
 
@@ -34,7 +34,7 @@ def test_l1():
 def test_huber_is_a_parabola_that_becomes_a_line(delta):
     far = np.abs(ERROR) > delta
     assert far.any() and not far.all()
-    expected = np.where(far, delta * (np.abs(ERROR) - delta / 2), ERROR**2 / 2)  # S1:396
+    expected = np.where(far, delta * (np.abs(ERROR) - delta / 2), ERROR**2 / 2)  # S1:398
     np.testing.assert_allclose(losses.huber(Y_TRUE, Y_PRED, delta), expected, rtol=1e-6)
     np.testing.assert_allclose(
         gradient(losses.huber, delta), np.clip(ERROR, -delta, delta), rtol=1e-6

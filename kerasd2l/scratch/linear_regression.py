@@ -208,7 +208,7 @@ class LinearRegressionScratch(keras.Model):
         training: bool, without effect.
 
     Returns:
-        (B, 1).
+        (B, 1) float32.
 
     Raises:
         ValueError: `stddev` is negative.
@@ -231,7 +231,7 @@ class LinearRegressionScratch(keras.Model):
         super().build(input_shape)
 
     def call(self, inputs, training=False):
-        return linreg(inputs, self.w, self.b)
+        return ops.cast(linreg(inputs, self.w, self.b), "float32")
 
     def get_config(self):
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}

@@ -26,7 +26,7 @@ def test_linear_data_has_the_weights_of_the_seed():
     assert x.shape == (1000, 2) and y.shape == (1000, 1)
     noise = y[:, 0] - (x @ [2, -3.4] + 4.2)
     assert abs(noise.mean()) < 0.001
-    assert noise.std() == pytest.approx(0.01, rel=0.1)  # the noise of S1:242
+    assert noise.std() == pytest.approx(0.01, rel=0.1)  # S1:243
     assert x.std() == pytest.approx(1, rel=0.05)
     loaded = synthetic.linear("builtin")
     assert loaded.size == {"train": 1000, "test": 1000}
@@ -51,7 +51,7 @@ def test_polynomial_data_has_the_weights_of_the_seed():
     x, y = arrays(loaded.train)
     assert x.shape == (100, 20)
     noise = y[:, 0] - x[:, :4].astype(float) @ [5, 1.2, -3.4, 5.6]
-    assert noise.std() == pytest.approx(0.1, rel=0.3)  # S1:792
+    assert noise.std() == pytest.approx(0.1, rel=0.3)  # S1:794
 
 
 def test_fewer_features_are_the_first_columns_of_the_same_points():
