@@ -115,10 +115,11 @@ class TextTable:
         if length is not None:
             ids = ids[:, :length]
         lengths = tf.cast(ids.row_lengths(), tf.int32)
-        width = length
-        if width is None:
-            width = tf.maximum(tf.reduce_max(tf.concat([[1], lengths], axis=0)), 1)
-        return ids.to_tensor(padding, shape=(None, width)), lengths
+        if length is not None:
+            return ids.to_tensor(padding, shape=(None, length)), lengths
+        padded = ids.to_tensor(padding)
+        empty = tf.maximum(1 - tf.shape(padded)[1], 0)  # a text without tokens has one step, too
+        return tf.pad(padded, [[0, 0], [0, empty]], constant_values=padding), lengths
 
     def decode(
         self, ids: tf.Tensor, *, end: int | None = None, lengths: tf.Tensor | None = None

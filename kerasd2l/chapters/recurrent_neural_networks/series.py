@@ -93,8 +93,12 @@ def _forecaster(model: Any) -> Callable[[Any, Any], dict]:
     def forecast(history, steps):
         history = tf.debugging.check_numerics(history, "history must be finite numbers")
         steps = tf.convert_to_tensor(steps)
-        tf.debugging.assert_greater(steps, 0, message)
-        tf.debugging.assert_less_equal(steps, MOST_STEPS, message)
+        checks = [
+            tf.debugging.assert_greater(steps, 0, message),
+            tf.debugging.assert_less_equal(steps, MOST_STEPS, message),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            steps = tf.identity(steps)
         found = tf.TensorArray("float32", size=steps, element_shape=(None,))
 
         def step(i, last, found):
