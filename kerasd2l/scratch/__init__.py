@@ -20,6 +20,7 @@ _EXPORTS = {
     "devices": ("num_gpus", "try_all_gpus", "try_gpu"),
     "dropout": ("DropoutMLPScratch", "dropout_layer"),
     "floats": ("Float32",),
+    "hidden_markov": ("best_path_by_enumeration", "viterbi"),
     "initialization": (
         "XavierUniformScratch",
         "product_of_matrices",
