@@ -202,7 +202,7 @@ def _draw_descent(way, costs, x, y):
     left.plot(steps, descent.cost(steps, x, y), "o-", markersize=4, label="first steps")
     left.set(title="The way down", xlabel="weight w", ylabel="mean squared error")
     for style, (name, cost) in zip(("-", "--"), costs.items(), strict=False):
-        positive = np.where(cost > 0, cost, np.nan)
+        positive = np.where((cost > 0) & (cost < 1e99), cost, np.nan)  # else no logarithm
         right.plot(np.arange(len(cost)), positive, style, label=name)
     right.set(title="Cost", xlabel="epoch", ylabel="mean squared error", yscale="log")
     for axes in panels:
