@@ -449,7 +449,11 @@ def _draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Pa
 
     if served.class_names is None or not all(Path(word).is_file() for word in inputs):
         raise room.InputError("--out draws the answers of image classifiers only. Leave it away.")
-    room.figure(list(inputs), outputs, served.class_names).savefig(out, dpi=120)
+    figure = room.figure(list(inputs), outputs, served.class_names)
+    try:
+        figure.savefig(out, dpi=120)
+    except ValueError as error:  # an ending that matplotlib does not know
+        raise room.InputError(f"cannot draw into {out}: {error}") from error
 
 
 def _type_name(annotation: Any) -> str:

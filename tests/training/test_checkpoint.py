@@ -140,7 +140,7 @@ def test_a_resumed_callback_keeps_a_new_patience(tmp_path):
 def test_a_rate_that_shrinks_at_each_epochs_begin_shrinks_once(tmp_path):
     """Resumed in an epoch's middle, the callback must not do its work a second time."""
     shrink = lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)]  # noqa: E731
-    whole, history = small.train(make, small.data(), callbacks=shrink())
+    whole, _ = small.train(make, small.data(), callbacks=shrink())
     again, resumed = interrupted(make, small.data(), tmp_path, (7,), callbacks=shrink)
     assert [e["learning_rate"] for e in resumed] == pytest.approx([0.05, 0.025, 0.0125])
     assert small.difference(again, whole) == 0
@@ -268,7 +268,7 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
     from kerasd2l.training.checkpoint import read
 
     assert read(checkpoints.best).position["step"] == best["step"]
-    with pytest.raises(ValueError, match="`keep` must be at least 1. Received: keep=0"):
+    with pytest.raises(ValueError, match=r"`keep` must be at least 1\. Received: keep=0"):
         Checkpoints(tmp_path, keep=0)
 
 

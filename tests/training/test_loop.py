@@ -101,7 +101,7 @@ def test_own_callback_sees_every_batch_in_order():
         def on_train_end(self, logs=None):
             calls.append("end")
 
-    _, history = small.train(small.pictures, small.data(), epochs=2, callbacks=[Own()])
+    small.train(small.pictures, small.data(), epochs=2, callbacks=[Own()])
     batches = [(when, batch) for batch in range(5) for when in ("before", "after")]
     names = ["accuracy", "loss", "val_accuracy", "val_loss"]
     expected = ["begin"]
@@ -278,7 +278,7 @@ def test_wrong_data_is_told():
     short = replace(data, order=lambda epoch: lying.take(1))
     with pytest.raises(LoopError, match="train data ended before its 5 batches"):
         small.train(small.pictures, short)
-    with pytest.raises(LoopError, match="has no 'valid' split. It has: train, test"):
+    with pytest.raises(LoopError, match=r"has no 'valid' split\. It has: train, test"):
         loop.evaluate(small.pictures(), data, "valid")
 
 

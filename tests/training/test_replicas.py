@@ -179,7 +179,7 @@ def test_dropout_on_replicas_trains_and_resumes(tmp_path):
 
 
 def test_strategies_of_different_sizes_in_one_process():
-    """TensorFlow alone would stop the second one: "group with size 4, but that group has size 2"."""
+    """TensorFlow alone would stop the second: "group with size 3, but that group has size 2"."""
     for replicas in (2, 3, 2):
         strategy = make_strategy("mirrored", replicas=replicas)
         add = tf.function(

@@ -1,0 +1,222 @@
+"""fit: a recipe becomes a run folder, whole, exactly resumable, and never half of another one."""
+
+import json
+import math
+
+import keras
+import pytest
+import small
+
+from kerasd2l.data import Source
+from kerasd2l.recipe import Recipe
+from kerasd2l.run import Run, RunError, open_run
+from kerasd2l.training import NonFiniteLoss, Preempted, RecipeError
+from kerasd2l.training.fit import fit
+
+
+def recipe(*, epochs=2, make=small.pictures, spoil=None, batch_size=8, **options):
+    return Recipe(
+        section="none",
+        dataset="small",
+        data=lambda source: small.data(seed=source.seed, spoil=spoil, batch_size=batch_size),
+        model=lambda data: make(),
+        optimizer=keras.optimizers.SGD,
+        loss=lambda: None,
+        metrics=list,
+        epochs=epochs,
+        batch_size=batch_size,
+        name="tests/small",
+        **options,
+    )
+
+
+def run_in(path, **options):
+    return Run(path=path, recipe="tests/small", **{"seed": 5, "arguments": {}, **options})
+
+
+SOURCE = Source("builtin", seed=5)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run: path, summary, what was said."""
+    path, said = tmp_path_factory.mktemp("fit") / "run", []
+    summary = fit(recipe(), run_in(path), SOURCE, say=said.append)
+    return path, summary, said
+
+
+def test_the_folder_holds_what_run_promises(done):
+    path, summary, said = done
+    names = sorted(file.name for file in path.iterdir())
+    assert names == [
+        "assets.json",
+        "checkpoints",
+        "config.json",
+        "curves.png",
+        "metrics.jsonl",
+        "model.keras",
+        "summary.json",
+    ]
+    assert json.loads((path / "summary.json").read_text()) == summary
+    events = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [event["epoch"] for event in events] == [1, 2]
+    assert summary["metrics"]["test_loss"] == events[-1]["test_loss"]
+    assert summary["examples"] == {"train": 37, "test": 10}
+    assert (summary["epochs"], summary["seed"], summary["strategy"]) == (2, 5, "one")
+    assert summary["examples_per_second"] > 0
+    assert (path / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [text.split()[:2] for text in said] == [["epoch", "1/2"], ["epoch", "2/2"]]
+
+
+def test_model_keras_evaluates_to_the_summary(done):
+    from kerasd2l.training import loop
+
+    path, summary, _ = done
+    model = keras.saving.load_model(path / "model.keras")
+    figures = loop.evaluate(model, small.data())
+    assert figures["test_loss"] == pytest.approx(summary["metrics"]["test_loss"], abs=1e-6)
+
+
+def stamp(path):
+    return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files(path)}
+
+
+def files(path):
+    return [file for file in sorted(path.rglob("*")) if file.is_file()]
+
+
+def test_resume_of_a_finished_run_touches_nothing(done):
+    path, summary, _ = done
+    before, said = stamp(path), []
+    for epochs in (1, 2):  # fewer than it has are no reason to begin anything either
+        again = fit(recipe(epochs=epochs), run_in(path), SOURCE, resume=True, say=said.append)
+        assert again == summary
+    assert stamp(path) == before
+    assert said == [f"{path} is finished: nothing to do"] * 2
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path):
+    whole = fit(recipe(epochs=3), run_in(tmp_path / "whole"), SOURCE)
+    fit(recipe(epochs=1), run_in(tmp_path / "parts"), SOURCE)
+    parts = fit(recipe(epochs=3), run_in(tmp_path / "parts"), SOURCE, resume=True)
+    assert parts["metrics"] == whole["metrics"]
+    assert parts["epochs"] == 3
+    a, b = (keras.saving.load_model(tmp_path / n / "model.keras") for n in ("whole", "parts"))
+    assert small.difference(a, b) == 0
+
+
+def test_preempted_and_resumed_equals_never_stopped(done, tmp_path):
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == 2
+
+    path = tmp_path / "run"
+    with pytest.raises(Preempted):
+        fit(recipe(), run_in(path), SOURCE, should_stop=stop)
+    assert (path / "config.json").exists()
+    assert not (path / "summary.json").exists()
+    summary = fit(recipe(), run_in(path), SOURCE, resume=True)
+    assert summary["metrics"] == done[1]["metrics"]
+    a, b = (keras.saving.load_model(p / "model.keras") for p in (done[0], path))
+    assert small.difference(a, b) == 0
+
+
+def test_resume_without_a_run_starts_and_says_so(tmp_path):
+    said = []
+    fit(recipe(epochs=1), run_in(tmp_path / "new"), SOURCE, resume=True, say=said.append)
+    assert said[0] == f"nothing to resume in {tmp_path / 'new'}: starting anew"
+
+
+def test_another_run_is_not_overwritten(done):
+    path, _, _ = done
+    before = stamp(path)
+    with pytest.raises(RunError, match=r"already holds a run\. Give --resume"):
+        fit(recipe(), run_in(path), SOURCE)
+    for options, text in [
+        ({"seed": 6}, "seed: 5 then, 6 now"),
+        ({"arguments": {"learning_rate": 0.5}}, "learning_rate: None then, 0.5 now"),
+        ({"options": {"precision": "mixed_float16"}}, "precision: None then, 'mixed_float16' now"),
+        ({"recipe": "tests/other"}, "is a run of tests/small, not of tests/other"),
+    ]:
+        other = Run(path=path, **{"recipe": "tests/small", "seed": 5, **options})
+        with pytest.raises(RunError) as info:
+            fit(recipe(epochs=9), other, SOURCE, resume=True)
+        assert text in str(info.value)
+    assert stamp(path) == before
+
+
+def test_a_run_that_could_not_begin_leaves_its_folder_free(tmp_path):
+    """Else the corrected command would be told that the folder holds a run."""
+
+    def wrong():
+        raise ValueError("`units` must be positive. Received: units=0.")
+
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+    with pytest.raises(RecipeError, match=r"tests/small cannot be made with .*: `units` must be"):
+        fit(recipe(make=wrong), run_in(path), SOURCE)
+    assert [file.name for file in path.iterdir()] == ["notes.txt"]
+    fit(recipe(epochs=1), run_in(path), SOURCE)
+
+
+def test_a_resume_that_could_not_begin_destroys_nothing(done):
+    path, _, _ = done
+    before = [file for file in files(path)]
+
+    def wrong():
+        raise ValueError("no")
+
+    with pytest.raises(RecipeError):
+        fit(recipe(make=wrong, epochs=9), run_in(path), SOURCE, resume=True)
+    assert files(path) == before
+
+
+def test_a_loss_that_is_no_number_leaves_no_model(tmp_path):
+    def spoil(x):
+        x[:] = math.inf
+
+    with pytest.raises(NonFiniteLoss, match=r"learning rate 0\.1"):
+        fit(recipe(spoil=spoil), run_in(tmp_path / "run"), SOURCE)
+    names = sorted(file.name for file in files(tmp_path))
+    assert names == ["assets.json", "config.json"]
+
+
+def test_a_batch_that_the_replicas_do_not_divide(tmp_path):
+    strategy = small.strategy_of(2)
+    with pytest.raises(ValueError, match=r"2 replicas\. Received: batch_size=9\. Try 8 or 10"):
+        fit(recipe(batch_size=9), run_in(tmp_path / "run"), SOURCE, strategy=strategy)
+    assert not (tmp_path / "run").exists()
+
+
+def test_precision_holds_for_the_run_only(tmp_path):
+    with pytest.raises(ValueError, match=r"one of float32, .* Received: 'float8'"):
+        fit(recipe(), run_in(tmp_path / "a"), SOURCE, precision="float8")
+    fit(recipe(epochs=1), run_in(tmp_path / "b"), SOURCE, precision="mixed_bfloat16")
+    assert keras.config.dtype_policy().name == "float32"
+    model = keras.saving.load_model(tmp_path / "b" / "model.keras")
+    assert model.layers[1].compute_dtype == "bfloat16"
+    assert model.layers[1].kernel.dtype == "float32"
+
+
+def test_a_worker_that_is_not_the_chief_writes_nothing(tmp_path):
+    path = tmp_path / "none"
+    summary = fit(recipe(epochs=1), run_in(path, writes=False), SOURCE)
+    assert not path.exists()
+    assert summary["epochs"] == 1
+
+
+def test_a_recipe_with_its_own_fit_is_driven_by_it(tmp_path):
+    from kerasd2l.training import loop
+
+    asked = {}
+
+    def own(model, data, **options):
+        asked.update(options)
+        return loop.train(model, data, **{**options, "epochs": 1})
+
+    fit(recipe(fit=own), run_in(tmp_path / "run"), SOURCE)
+    assert asked["epochs"] == 2
+    assert open_run(tmp_path / "run").read("summary.json")["epochs"] == 1
