@@ -162,7 +162,8 @@ def builtin() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
             if 2 <= len(name) <= _LONGEST:
                 found.setdefault(name, set()).add(language)
     rows = sorted((min(of), name) for name, of in found.items() if len(of) == 1)
-    train, test = [], []
+    train: list[tuple[str, str]] = []
+    test: list[tuple[str, str]] = []
     for language in LANGUAGES:
         names = [name for of, name in rows if of == language]
         mixed = np.random.RandomState(0).permutation(len(names))  # numpy's frozen stream

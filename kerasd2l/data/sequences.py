@@ -26,7 +26,7 @@ else:
 
 
 def random_batches(
-    corpus: Sequence[int], *, batch_size: int, num_steps: int, seed: int = 0
+    corpus: Sequence[int] | np.ndarray, *, batch_size: int, num_steps: int, seed: int = 0
 ) -> Batches:
     """Cut a corpus into windows that do not overlap, and mix them: the book's random sampling.
 
@@ -62,7 +62,7 @@ def random_batches(
 
 
 def sequential_batches(
-    corpus: Sequence[int],
+    corpus: Sequence[int] | np.ndarray,
     *,
     batch_size: int,
     num_steps: int,
@@ -140,7 +140,7 @@ def _offset(draws: tf.Tensor, num_steps: int) -> tf.Tensor:
     return tf.cast(draws[0], tf.int64) % num_steps
 
 
-def _check(corpus: Sequence[int], batch_size: int, num_steps: int) -> np.ndarray:
+def _check(corpus: Sequence[int] | np.ndarray, batch_size: int, num_steps: int) -> np.ndarray:
     for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
@@ -251,7 +251,7 @@ def corpus_ids(
     return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab
 
 
-def windows(corpus: Sequence[int], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+def windows(corpus: Sequence[int] | np.ndarray, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut a corpus from its beginning into windows: x (N, T) and y (N, T), one token ahead.
 
     Raises:
@@ -264,7 +264,7 @@ def windows(corpus: Sequence[int], num_steps: int) -> tuple[np.ndarray, np.ndarr
     return ids[:end].reshape(-1, num_steps), ids[1 : end + 1].reshape(-1, num_steps)
 
 
-def lagged(series: Sequence[float], num_lags: int) -> tuple[np.ndarray, np.ndarray]:
+def lagged(series: Sequence[float] | np.ndarray, num_lags: int) -> tuple[np.ndarray, np.ndarray]:
     """Turn a series into features and labels of an autoregression. Section: "sequence".
 
     Args:
@@ -282,13 +282,13 @@ def lagged(series: Sequence[float], num_lags: int) -> tuple[np.ndarray, np.ndarr
         >>> x.tolist(), y.tolist()
         ([[1.0, 2.0], [2.0, 3.0]], [[3.0], [4.0]])
     """
-    series = np.asarray(series, np.float32)
-    if not 1 <= num_lags < len(series):
+    values = np.asarray(series, np.float32)
+    if not 1 <= num_lags < len(values):
         raise ValueError(
-            f"`num_lags` must be in 1..{len(series) - 1} for a series of {len(series)} values. "
+            f"`num_lags` must be in 1..{len(values) - 1} for a series of {len(values)} values. "
             f"Received: num_lags={num_lags}."
         )
-    pieces = np.lib.stride_tricks.sliding_window_view(series, num_lags + 1)
+    pieces = np.lib.stride_tricks.sliding_window_view(values, num_lags + 1)
     return pieces[:, :-1].copy(), pieces[:, -1:].copy()
 
 

@@ -29,8 +29,8 @@ def text(source: Source | str | None = None) -> str:
     """
     source = Source.of(source)
     if source.kind in ("auto", "files") and source.data_dir:
-        for folder in ("shakespeare", "names"):
-            path = Path(source.data_dir) / folder / PACKED
+        for name in ("shakespeare", "names"):
+            path = Path(source.data_dir) / name / PACKED
             if path.is_file():
                 return _some(path)
     folder = resolve(

@@ -177,8 +177,8 @@ def pad_batch(
         raise ValueError(f"`num_steps` must be at least 1. Received: num_steps={num_steps}.")
     ids = np.full((len(sequences), num_steps), padding, np.int32)
     lengths = np.array([min(len(s), num_steps) for s in sequences], np.int32).reshape(-1)
-    for row, sequence, length in zip(ids, sequences, lengths, strict=True):
-        row[:length] = sequence[:length]
+    for row, sequence in zip(ids, sequences, strict=True):
+        row[: len(sequence)] = sequence[:num_steps]
     return ids, lengths
 
 

@@ -49,8 +49,7 @@ class Vocab:
         known = [UNKNOWN, *reserved_tokens]
         reserved = set(known)
         frequent = [token for token, count in frequencies if count >= min_freq]
-        self._fill(known + [token for token in frequent if token not in reserved])
-        self._frequencies = frequencies
+        self._fill(known + [token for token in frequent if token not in reserved], frequencies)
 
     @classmethod
     def from_list(cls, tokens: Sequence[str]) -> Vocab:
@@ -63,7 +62,7 @@ class Vocab:
             first = repr(tokens[0]) if tokens else "nothing"
             raise ValueError(f"token 0 of a vocabulary must be {UNKNOWN!r}. Received: {first}.")
         vocab = cls()
-        vocab._fill(list(tokens))
+        vocab._fill(list(tokens), [])
         return vocab
 
     @classmethod
@@ -86,10 +85,10 @@ class Vocab:
         text = json.dumps(self._tokens, ensure_ascii=False, indent=0)
         Path(path).write_text(text + "\n", "utf8")
 
-    def _fill(self, tokens: list[str]) -> None:
+    def _fill(self, tokens: list[str], frequencies: list[tuple[str, int]]) -> None:
         self._tokens = tokens
         self._ids = {token: i for i, token in enumerate(tokens)}
-        self._frequencies: list[tuple[str, int]] = []
+        self._frequencies = frequencies
         if len(self._ids) != len(tokens):
             twice = next(t for t, n in collections.Counter(tokens).items() if n > 1)
             raise ValueError(f"the tokens of a vocabulary must be distinct. Twice: {twice!r}.")

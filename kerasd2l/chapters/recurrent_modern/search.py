@@ -40,7 +40,8 @@ def _search(symptoms: tuple[str, ...]) -> DemoResult:
     path, score = scratch.viterbi(*model, days)
     all_path, all_score = scratch.best_path_by_enumeration(*model, days)
     initial, transition, emission = model
-    greedy, chance = [], 1.0
+    greedy: list[int] = []
+    chance = 1.0
     for day in days:
         prior = transition[greedy[-1]] if greedy else initial
         greedy.append(int(np.argmax(prior * emission[:, day])))

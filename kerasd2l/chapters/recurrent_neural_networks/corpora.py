@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
@@ -66,7 +66,8 @@ def ngram_statistics(
 def _count_ngrams(source: str, count: int) -> DemoResult:
     tokenizer = data.Tokenizer("word", data.text.LETTERS)
     words = [word for line in data.time_machine.lines(source) for word in tokenizer(line)]
-    values, ranks, counts = {"words": len(words)}, {}, {}
+    values: dict[str, Any] = {"words": len(words)}
+    ranks, counts = {}, {}
     for n, name in enumerate(("unigrams", "bigrams", "trigrams"), 1):
         frequencies = data.Vocab(data.text.ngrams(words, n)).token_freqs
         y = np.array([frequency for _, frequency in frequencies])
@@ -111,7 +112,8 @@ def _partition(length: int, sizes: dict[str, int], seed: int) -> DemoResult:
         "random": data.sequences.random_batches(range(length), **sizes, seed=seed),
         "sequential": data.sequences.sequential_batches(range(length), **sizes, seed=seed),
     }
-    values, cells = {}, {}
+    values: dict[str, Any] = {}
+    cells = {}
     for way, batches in ways.items():
         pairs = [(np.asarray(x), np.asarray(y)) for x, y in batches.order(0)]
         values[f"{way}: batches"] = len(pairs)
