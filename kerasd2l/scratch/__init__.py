@@ -41,7 +41,7 @@ _EXPORTS = {
         "train_linear_regression",
     ),
     "logistic_regression": ("LogisticRegressionScratch",),
-    "mlp": ("MLPScratch", "relu"),
+    "mlp": ("MLPScratch", "backpropagate", "relu"),
     "perceptron": ("Perceptron", "convergence_bound", "margin", "train_perceptron"),
     "shift": ("confusion_matrix", "covariate_shift_weights", "label_shift_prior"),
     "softmax_regression": (

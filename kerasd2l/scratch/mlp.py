@@ -7,12 +7,43 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
 def relu(X: Any) -> Any:
     """Return the larger of each number and 0. Section: "mlp-scratch"."""
     return ops.maximum(X, 0)
+
+
+def backpropagate(
+    X: np.ndarray, y: np.ndarray, W1: np.ndarray, W2: np.ndarray, lambd: float = 0.0
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Compute the objective of a one-hidden-layer perceptron and its gradients, by the chain rule.
+
+    z = X W1, h = relu(z), o = h W2, J = mean |o - y|^2 / 2 + lambda (|W1|^2 + |W2|^2) / 2; then
+    backwards dJ/do, dJ/dW2, dJ/dh, dJ/dz, dJ/dW1. Section: "backprop".
+
+    Args:
+        X: (n, D).
+        y: (n, K).
+        W1: (D, H).
+        W2: (H, K).
+        lambd: float, strength of the penalty. Default: 0.
+
+    Returns:
+        J, dJ/dW1 (D, H), dJ/dW2 (H, K).
+    """
+    z = X @ W1  # (n, H)
+    h = np.maximum(z, 0)
+    o = h @ W2  # (n, K)
+    penalty = lambd * (np.sum(W1**2) + np.sum(W2**2)) / 2
+    objective = float(np.sum((o - y) ** 2) / (2 * len(X)) + penalty)
+    do = (o - y) / len(X)
+    dW2 = h.T @ do + lambd * W2
+    dh = do @ W2.T  # (n, H)
+    dz = dh * (z > 0)
+    return objective, X.T @ dz + lambd * W1, dW2
 
 
 @keras.saving.register_keras_serializable(package="kerasd2l")

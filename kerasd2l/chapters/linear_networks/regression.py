@@ -162,7 +162,7 @@ def _time_addition(size: int) -> DemoResult:
     end = time.perf_counter()
     x = np.arange(-7, 7, 0.01)
     densities = {
-        f"mean {mean}, standard deviation {sigma}": np.exp(-((x - mean) ** 2) / (2 * sigma**2))
+        f"mean {mean}, deviation {sigma}": np.exp(-((x - mean) ** 2) / (2 * sigma**2))
         / np.sqrt(2 * np.pi * sigma**2)
         for mean, sigma in ((0, 1), (0, 2), (3, 1))
     }
@@ -175,4 +175,5 @@ def _time_addition(size: int) -> DemoResult:
     figure = figures.lines(
         x, densities, title="Normal distributions", xlabel="x", ylabel="probability density p(x)"
     )
+    figure.axes[0].legend(loc="upper left", fontsize=7)
     return DemoResult(values, {"normal": figure})

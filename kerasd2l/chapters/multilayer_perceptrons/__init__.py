@@ -1,6 +1,9 @@
 """Multilayer perceptrons: hidden layers, and the nonlinearities that make them worth having."""
 
-from kerasd2l.chapters.multilayer_perceptrons.activations import activation_functions
+from kerasd2l.chapters.multilayer_perceptrons.activations import (
+    activation_functions,
+    backpropagation,
+)
 from kerasd2l.chapters.multilayer_perceptrons.house_prices import house_prices
 from kerasd2l.chapters.multilayer_perceptrons.networks import dropout_by_hand, dropout_mlp, mlp
 from kerasd2l.chapters.multilayer_perceptrons.regularization import (
@@ -18,6 +21,7 @@ from kerasd2l.chapters.multilayer_perceptrons.stability import (
 
 __all__ = [
     "activation_functions",
+    "backpropagation",
     "distribution_shift",
     "dropout_by_hand",
     "dropout_mlp",

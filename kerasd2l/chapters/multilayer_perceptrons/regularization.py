@@ -218,7 +218,7 @@ def _draw_constraint(axes) -> dict[str, list[float] | float]:
     axes.plot(*constrained, "rx", ms=8, label="constraint")
     axes.set(title="Penalty and constraint", xlabel="$w_1$", ylabel="$w_2$", aspect="equal")
     axes.set(xlim=(-0.5, 2.8), ylim=(-0.5, 2.8))
-    axes.legend(fontsize=7, loc="lower left")
+    axes.legend(fontsize=7, loc="upper right")
     return {
         "w without penalty": free.tolist(),
         f"w with the penalty lambda = {lambd}": penalised.tolist(),

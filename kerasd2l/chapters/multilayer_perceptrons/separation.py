@@ -62,6 +62,8 @@ def _separate(size: int, gap: float, seed: int) -> DemoResult:
     right.loglog(gaps, bounds, "k--", label="bound")
     right.loglog(gaps, np.maximum(updates, 1), "o-", label="perceptron")
     right.set(title="Mistakes until convergence", xlabel="gap", ylabel="updates")
+    right.set_xticks(gaps, [f"{width:g}" for width in gaps])
+    right.minorticks_off()
     right.legend()
     return DemoResult(values, {"perceptron": figure})
 
