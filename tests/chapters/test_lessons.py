@@ -193,7 +193,7 @@ def test_diabetes_answers_measurements(tmp_path, no_real_data):
     table = tmp_path / "patients.csv"
     table.write_text(f"{row}\n{row}\n")
     assert predict_json(path, table)["outputs"]["class_ids"] == outputs["class_ids"] * 2
-    numbers = ",".join(map(str, scaled[0]))
+    numbers = json.dumps(scaled[0].tolist())
     again = predict_json(path, "--signature", "predict", numbers)["outputs"]
     np.testing.assert_allclose(again["probabilities"], outputs["probabilities"], atol=1e-5)
     for word, message in (
