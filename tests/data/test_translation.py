@@ -210,3 +210,38 @@ def test_real_multi30k():
         "Two young, White males are outside near many bushes.",
         "Deux jeunes hommes blancs sont dehors près de buissons.",
     )
+
+
+def test_replicas_that_share_a_batch_agree_on_the_mean_over_real_tokens():
+    import keras
+    import tensorflow as tf
+
+    from kerasd2l.training import train
+
+    data = translation.load("builtin", batch_size=6, num_steps=8, num_examples=24)
+
+    def trained(strategy):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            words = keras.Input((None,), dtype="int32", name="decoder_input")
+            others = [
+                keras.Input((None,), dtype="int32", name="source"),
+                keras.Input((), dtype="int32", name="source_lengths"),
+            ]
+            size = len(data.assets["target_vocabulary"])
+            logits = keras.layers.Embedding(size, size, name="table")(words)
+            inputs = {tensor.name: tensor for tensor in (words, *others)}
+            model = keras.Model(inputs, logits)
+            model.compile(
+                keras.optimizers.SGD(5.0),
+                keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            )
+        history = train(model, data, epochs=2, strategy=strategy, limit_steps=4)
+        return model.get_weights()[0], history[-1]
+
+    one, figures = trained(tf.distribute.get_strategy())
+    devices = tf.config.list_logical_devices("CPU")[:2]
+    two, shared = trained(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    np.testing.assert_allclose(two, one, atol=1e-5)
+    for name in ("train_loss", "test_loss"):
+        assert shared[name] == pytest.approx(figures[name], rel=1e-5)
