@@ -14,8 +14,6 @@ __getattr__, __dir__, __all__ = attach(
         "RecipeError": "fit",
         "callback_state": "callback_state",
         "callbacks": "callbacks",
-        "command": "command",
-        "doctor": "doctor",
         "checkpoint": "checkpoint",
         "cluster": "cluster",
         "evaluate": "loop",

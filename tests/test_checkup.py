@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kerasd2l.training import doctor
+from kerasd2l.cli import checkup
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def clean(monkeypatch):
 
 
 def test_versions_devices_and_libraries(clean):
-    report = doctor.examine(clean)
+    report = checkup.examine(clean)
     assert {"python", "kerasd2l", "tensorflow", "keras", "numpy"} <= set(report["versions"])
     assert any("CPU:0" in device for device in report["devices"])
     assert "libcudnn.so.9" in report["gpu_libraries"]
@@ -24,7 +24,7 @@ def test_versions_devices_and_libraries(clean):
 
 
 def test_no_data_folder_is_a_problem(clean):
-    report = doctor.examine(clean)
+    report = checkup.examine(clean)
     assert report["data_dir"] is None
     assert any("--data files needs --data-dir or KERASD2L_DATA" in p for p in report["problems"])
 
@@ -32,11 +32,11 @@ def test_no_data_folder_is_a_problem(clean):
 def test_a_data_folder_shows_what_it_holds(clean, monkeypatch, tmp_path):
     (tmp_path / "mnist").mkdir()
     monkeypatch.setenv("KERASD2L_DATA", str(tmp_path))
-    report = doctor.examine(clean)
+    report = checkup.examine(clean)
     assert report["data_dir"] == f"{tmp_path} (mnist)"
     assert not any("data folder" in problem for problem in report["problems"])
     monkeypatch.setenv("KERASD2L_DATA", str(tmp_path / "gone"))
-    assert any("gone does not exist" in p for p in doctor.examine(clean)["problems"])
+    assert any("gone does not exist" in p for p in checkup.examine(clean)["problems"])
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_data_folder_shows_what_it_holds(clean, monkeypatch, tmp_path):
     ],
 )
 def test_a_wrong_environment_is_a_problem(clean, name, value, text):
-    report = doctor.examine({**clean, name: value})
+    report = checkup.examine({**clean, name: value})
     assert report["environment"] == {name: value}
     assert any(text in problem for problem in report["problems"])
 
@@ -57,8 +57,8 @@ def test_a_driver_without_cuda_libraries_names_those_that_do_not_load(clean, mon
         if name != "libcuda.so.1":
             raise OSError(f"{name}: cannot open shared object file: No such file or directory")
 
-    monkeypatch.setattr(doctor.ctypes, "CDLL", load)
-    report = doctor.examine(clean)
+    monkeypatch.setattr(checkup.ctypes, "CDLL", load)
+    report = checkup.examine(clean)
     assert report["gpu_libraries"]["libcuda.so.1"] == "found"
     assert report["gpu_libraries"]["libnccl.so.2"].startswith("cannot open shared object file")
     (text,) = [problem for problem in report["problems"] if "TensorFlow sees no GPU" in problem]
