@@ -129,7 +129,7 @@ def _one(word: str, name: str, spec: TensorSpec) -> np.ndarray:
     if word.lstrip()[:1] == "[":
         return _array(_json(word, word, spec), spec, word, name)
     cells = [_number(cell, spec) for cell in word.split(",")]
-    scalar = len(cells) == 1 and len(spec.shape) == 1
+    scalar = len(cells) == 1 and len(spec.shape) <= 1
     return _array(cells[0] if scalar else cells, spec, word, name)
 
 
