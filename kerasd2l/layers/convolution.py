@@ -119,7 +119,7 @@ class GroupedConv2D(keras.layers.Conv2D):
     "conv-variants". Weights, arguments and results are those of keras.layers.Conv2D(groups=g),
     which on TensorFlow compiles every grouped convolution with XLA: a SavedModel made of it needs a
     server with XLA, and on a CPU its gradients are slow (Keras 3.15, 2 cores: 13 s for a batch of
-    32 maps of 24 x 24 x 128 in 16 groups, against 0.04 s here). This one is g ordinary convolutions.
+    32 maps of 24 x 24 x 128 in 16 groups; this one 0.04 s). This one is g ordinary convolutions.
 
     Args:
         filters: int, channels that come out, a multiple of `groups`.
