@@ -157,7 +157,9 @@ class _Boundary:
 
     def __call__(self) -> None:
         due = time.monotonic() - self.saved > self.save_seconds
-        stop, due = self.loop.any_worker(self.should_stop(), due)
+        stop, due, slow = self.loop.any_worker(self.should_stop(), due, self.loop.slow)
+        if slow:
+            self.loop.halve_calls()
         if not (stop or due):
             return
         self.loop.check_finite()  # a ruined state is not worth keeping

@@ -52,7 +52,7 @@ def test_the_same_training_twice_is_the_same(whole):
     assert small.figures(history) == small.figures(whole[1])
 
 
-@pytest.mark.parametrize("at", [(1,), (5,), (7, 8, 10), (14,)], ids=str)
+@pytest.mark.parametrize("at", [(5,), (1, 8, 14)], ids=str)
 def test_resume_from_any_step_is_exact(whole, tmp_path, at):
     model, history = interrupted(make, small.data(), tmp_path, at)
     assert small.difference(model, whole[0]) == 0

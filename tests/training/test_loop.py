@@ -1,5 +1,7 @@
 """The loop is `model.fit` with the same numbers, and drives the same callbacks."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -206,6 +208,27 @@ def test_should_stop_is_asked_at_every_boundary():
     with pytest.raises(Preempted, match="stopped at step 3; the state is saved") as info:
         small.train(small.pictures, small.data(), should_stop=stop, callbacks=[hook])
     assert info.value.exit_code == 143
+
+
+def test_slow_steps_are_asked_more_often():
+    """Ten steps in a call are quick or few: whoever asks to stop must not wait for minutes."""
+
+    class Slow(small.OwnStep):
+        def train_step(self, data):
+            def wait():
+                time.sleep(0.3)
+                return 0
+
+            with tf.control_dependencies([tf.py_function(wait, [], tf.int32)]):
+                return super().train_step(data)
+
+    asked = []
+    stop = lambda: bool(asked.append(time.monotonic()))  # noqa: E731
+    make = lambda: small.compiled(Slow())  # noqa: E731
+    small.train(make, small.data(train=200), epochs=1, should_stop=stop)
+    pauses = np.diff(asked)
+    assert pauses[0] > 2.5
+    assert pauses[-1] < 1.5
 
 
 def nan(x):
