@@ -3,6 +3,9 @@
 What Keras has already is not here: Dropout over whole channels is SpatialDropout, zero padding is
 ZeroPadding, nearest-neighbour upsampling is UpSampling2D, a depthwise-separable convolution is
 DepthwiseConv2D followed by Conv2D(filters, 1).
+
+Names load on first use. `from kerasd2l.layers import *` loads all, which makes them known to
+`keras.saving.load_model`.
 """
 
 from kerasd2l._lazy import attach

@@ -1,5 +1,8 @@
 """Constant and replication padding against numpy.pad."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -62,3 +65,16 @@ def test_max_pooling_with_padding_survives_a_reload(tmp_path):
 def test_bad_padding(padding):
     with pytest.raises(ValueError, match="`padding` must be a whole number"):
         layers.ReplicationPadding2D(padding)
+
+
+def test_a_fresh_process_knows_every_layer_after_a_star_import(tmp_path):
+    inputs = keras.Input((4, 4, 1))
+    keras.Model(inputs, layers.ReplicationPadding2D(2)(inputs)).save(tmp_path / "model.keras")
+    code = (
+        "import sys, keras\n"
+        "from kerasd2l.layers import *\n"
+        "print(keras.saving.load_model(sys.argv[1]).output_shape)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "model.keras")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(None, 8, 8, 1)"

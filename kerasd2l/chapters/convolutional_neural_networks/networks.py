@@ -11,6 +11,7 @@ from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
 keras = lazy("keras")
 np = lazy("numpy")
+kerasfile = lazy("kerasd2l.export.kerasfile")
 
 
 def lenet(
@@ -75,7 +76,7 @@ def lenet_layers(*, model_file: str | None = None, picture: int = 0) -> Demo:
 def _run_lenet_layers(model_file: str | None, picture: int) -> DemoResult:
     _, (digits, labels) = data.digits.arrays()
     pixels = digits[picture : picture + 1] / np.float32(255)
-    model = models.lenet(seed=0) if model_file is None else keras.saving.load_model(model_file)
+    model = models.lenet(seed=0) if model_file is None else kerasfile.load_model(model_file)
     if model.input_shape[1:] != (28, 28, 1):
         raise ValueError(
             "`model_file` must hold a model for pictures (28, 28, 1). "
