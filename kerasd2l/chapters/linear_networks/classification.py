@@ -150,7 +150,7 @@ def prediction_sheet(
     network: Literal["softmax_regression", "mlp"] = "softmax_regression",
     source: Literal["builtin", "auto", "files", "download"] = "builtin",
     epochs: int = 10,
-    count: int = 12,
+    count: int = 24,
     seed: int = 0,
 ) -> Demo:
     """Train on Fashion-MNIST and show test pictures with their true and their predicted names.
