@@ -24,6 +24,7 @@ from kerasd2l.data.transfer import file_digest, lock
 _CHUNK = 1 << 18
 _SMALL = 10 << 20  # below this many bytes a high compression ratio does no harm
 _MARK = ".kerasd2l-unpacked"
+_DAMAGED: tuple[type[Exception], ...]
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 _DAMAGED += (struct.error, NotImplementedError, ValueError)  # what the readers let through
 
@@ -222,7 +223,8 @@ def _tar_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
         start = raw.read(6)
         raw.seek(0)
         unpacked = _Bounded(_decompress(raw, start), guard)
-        with tarfile.open(fileobj=unpacked, mode="r|") as file:
+        # the stub asks for more than "r|" uses, which is read
+        with tarfile.open(fileobj=unpacked, mode="r|") as file:  # type: ignore[call-overload]
             for info in file:
                 if not (info.isreg() or info.isdir()) or info.issparse():
                     guard.refuse(f"{info.name!r} is a link, device or sparse file")
@@ -234,7 +236,7 @@ def _tar_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
             pass  # to the end: a cut compressed stream shows only there
 
 
-def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes]:
+def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes] | gzip.GzipFile:
     if start.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=raw)
     if start.startswith(b"BZh"):
@@ -247,7 +249,7 @@ def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes]:
 class _Bounded:
     """A stream that a decompression bomb cannot make endless."""
 
-    def __init__(self, file: IO[bytes], guard: _Guard):
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, guard: _Guard):
         self.file, self.guard = file, guard
 
     def read(self, size: int) -> bytes:

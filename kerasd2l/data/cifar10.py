@@ -75,8 +75,9 @@ def load(
     if folder is None:
         return shapes.load(where, batch_size=batch_size, resize=resize)
     train, test = read(folder, files)
-    options = {"batch_size": batch_size, "resize": resize, "seed": where.seed}
-    return pipeline.image_data(train, test, CLASS_NAMES, **options)
+    return pipeline.image_data(
+        train, test, CLASS_NAMES, batch_size=batch_size, resize=resize, seed=where.seed
+    )
 
 
 def _present(where: Source) -> tuple[str, ...]:

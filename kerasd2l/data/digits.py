@@ -66,5 +66,6 @@ def load(
             f"Received: --data {source.kind}. Use --data builtin."
         )
     train, test = arrays()
-    options = {"batch_size": batch_size, "resize": resize, "seed": source.seed}
-    return pipeline.image_data(train, test, CLASS_NAMES, **options)
+    return pipeline.image_data(
+        train, test, CLASS_NAMES, batch_size=batch_size, resize=resize, seed=source.seed
+    )

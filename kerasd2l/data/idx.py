@@ -160,5 +160,6 @@ def load(
     train, test = (
         read_pair(folder / IMAGES[split], folder / LABELS[split]) for split in ("train", "test")
     )
-    options = {"batch_size": batch_size, "resize": resize, "seed": where.seed}
-    return pipeline.image_data(train, test, class_names, **options)
+    return pipeline.image_data(
+        train, test, class_names, batch_size=batch_size, resize=resize, seed=where.seed
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import pickletools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class _UByte:
 
 
 _MARK = object()
+_ORDERS: tuple[Literal["C"], Literal["F"]] = ("C", "F")
 
 
 def read(content: bytes, name: str) -> Any:
@@ -67,7 +68,7 @@ def read(content: bytes, name: str) -> Any:
     if len(content) > MAX_BYTES:
         raise DataError(f"{name}: expected at most {MAX_BYTES} bytes, received {len(content)}.")
     machine = _Machine()
-    position = 0
+    position: int | None = 0
     try:
         for opcode, argument, place in pickletools.genops(content):
             position = place
@@ -184,7 +185,7 @@ class _Machine:
             raise TypeError("a shape that is none")
         if math.prod(shape) != len(content):
             raise ValueError(f"{len(content)} bytes for an array of shape {shape}")
-        target.value = np.frombuffer(content, np.uint8).reshape(shape, order="CF"[by_columns])
+        target.value = np.frombuffer(content, np.uint8).reshape(shape, order=_ORDERS[by_columns])
 
 
 _BUILDERS = {
@@ -217,6 +218,7 @@ def _finish(value: Any, done: dict[int, Any] | None = None) -> Any:
     done = {} if done is None else done
     if id(value) in done:
         return done[id(value)]
+    result: Any
     if isinstance(value, _Array):
         if value.value is None:
             raise ValueError("an array without content")

@@ -184,7 +184,7 @@ def image_data(
     def transform(x, y):
         return scale_images(x, size), tf.cast(y, tf.int32)
 
-    options = {"batch_size": batch_size, "transform": transform}
+    options: dict[str, Any] = {"batch_size": batch_size, "transform": transform}
     training = from_arrays(train, seed=seed, augment=augment, **options)
     evaluation = from_arrays(test, **options)
     height, width, channels = train[0].shape[1:]

@@ -148,8 +148,9 @@ def load(
     train, test = arrays()
     if channels == 1:
         train, test = (_grey(*train), _grey(*test))
-    options = {"batch_size": batch_size, "resize": resize, "seed": source.seed}
-    return pipeline.image_data(train, test, CLASS_NAMES, **options)
+    return pipeline.image_data(
+        train, test, CLASS_NAMES, batch_size=batch_size, resize=resize, seed=source.seed
+    )
 
 
 def _grey(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 KINDS = ("auto", "builtin", "files", "download")
 
@@ -112,7 +113,7 @@ def resolve(
         where = f"{folder} lacks {', '.join(missing)}"
     if source.kind == "files":
         raise DataError(f"{dataset}: {where}. {_ways(dataset, files, fetch, builtin)}")
-    cache = Path(source.cache_dir) / dataset
+    cache = cast(Path, source.cache_dir) / dataset  # __post_init__ put one there
     try:
         if fetch is None:
             raise DataError("there is no download for this data set")

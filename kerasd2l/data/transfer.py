@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kerasd2l.data.source import DataError, Source
 
@@ -46,10 +47,10 @@ def fetch(
     Raises:
         DataError: a file could not be had.
     """
+    limits: dict[str, Any] = {"timeout": source.timeout, "retries": source.retries}
     for name, digest in digests.items():
         urls = [mirror + name for mirror in mirrors]
-        limits = {"timeout": source.timeout, "retries": source.retries, "max_bytes": max_bytes}
-        download(urls, folder / name, digest, **limits)
+        download(urls, folder / name, digest, max_bytes=max_bytes, **limits)
 
 
 def download(
@@ -257,11 +258,11 @@ def _open_part(part: Path, have: int, hasher):
         raise DataError(f"cannot write {part}: {error}") from error
 
 
-class _QuickConnect:
+class _QuickConnect(http.client.HTTPConnection):
     """Connect within CONNECT_TIMEOUT; the longer timeout is for the answer."""
 
     def connect(self):
-        patience = self.timeout
+        patience: Any = self.timeout
         self.timeout = min(patience, CONNECT_TIMEOUT)
         super().connect()
         self.timeout = patience
