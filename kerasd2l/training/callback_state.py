@@ -28,7 +28,8 @@ class CallbackState:
 
     def save(self) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
         """Return plain data for each callback, and the lists of arrays among the attributes."""
-        plain, arrays = [], {}
+        plain: list[dict[str, Any]] = []
+        arrays: dict[str, np.ndarray] = {}
         for i, (callback, before) in enumerate(zip(self.callbacks, self._before, strict=True)):
             now = _plain_attributes(callback)
             values = {k: v for k, v in now.items() if k not in before or before[k] != v}

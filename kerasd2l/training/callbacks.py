@@ -27,7 +27,7 @@ def epoch_line(event: dict[str, Any], epochs: int) -> str:
 
 def metric_names(history: Sequence[dict[str, Any]]) -> list[str]:
     """Return the names of the figures without their split, the loss first."""
-    names = {}
+    names: dict[str, None] = {}
     for event in history:
         for key in event:
             split, _, name = key.partition("_")
@@ -62,7 +62,8 @@ def curves(history: Sequence[dict[str, Any]], title: str = "") -> Figure:
                 marker = "o" if len(points) == 1 else None  # a line of one point is invisible
                 axes.plot(*zip(*points, strict=True), styles[split], label=split, marker=marker)
         axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        locator: Any = axes.xaxis.get_major_locator()  # an AutoLocator
+        locator.set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
     return figure

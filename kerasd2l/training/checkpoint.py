@@ -111,7 +111,8 @@ class Checkpoints:
     def _write(self, path: Path, arrays: dict[str, np.ndarray], position: dict[str, Any]) -> None:
         text = np.frombuffer(json.dumps(position).encode("utf8"), np.uint8)
         with atomic(path) as file:
-            np.savez(file, **{_POSITION: text}, **arrays)
+            # the stub takes any of the names for allow_pickle
+            np.savez(file, **{_POSITION: text}, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Loop:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         self.limit_steps = limit_steps
-        self.steps_per_call, self.slow = _STEPS_PER_CALL, False
+        self.steps_per_call, self.slow, self.compiled = _STEPS_PER_CALL, False, False
         self.epoch = self.step = self.step_in_epoch = 0
         self.jit = model.jit_compile is True
         if self.jit and self.replicas > 1:
@@ -322,14 +322,15 @@ class Loop:
         return self.model.train_step(batch)
 
     def _test_on_replica(self, batch):
-        if not self._fair_share:
+        share = self._fair_share
+        if not share:
             self._seen.update_state(batch_size(batch))
             return self.model.test_step(batch)
         total, batch = batch
         n = batch_size(batch)
 
         def score():
-            self._fair_share.enter(batch, total)
+            share.enter(batch, total)
             self._seen.update_state(n)
             self.model.test_step(batch)
             return n
