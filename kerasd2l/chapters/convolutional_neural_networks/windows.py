@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -10,8 +12,12 @@ keras = lazy("keras")
 np = lazy("numpy")
 
 # kernel, padding of each side, strides: the four convolutions of the section
-_CASES = (((3, 3), (1, 1), (1, 1)), ((5, 3), (2, 1), (1, 1)), ((3, 3), (1, 1), (2, 2)))
-_CASES += (((3, 5), (0, 1), (3, 4)),)
+_CASES = (
+    ((3, 3), (1, 1), (1, 1)),
+    ((5, 3), (2, 1), (1, 1)),
+    ((3, 3), (1, 1), (2, 2)),
+    ((3, 5), (0, 1), (3, 4)),
+)
 
 
 def padding_and_strides(*, seed: int = 0) -> Demo:
@@ -29,7 +35,8 @@ def padding_and_strides(*, seed: int = 0) -> Demo:
 def _run_padding_and_strides(seed: int) -> DemoResult:
     rng = np.random.default_rng(seed)
     X = rng.random((8, 8), "float32")
-    values, maps = {}, []
+    values: dict[str, Any] = {}
+    maps = []
     for kernel_size, padding, strides in _CASES:
         K = rng.random(kernel_size, "float32")
         Y = _convolve(X, K, padding, strides)

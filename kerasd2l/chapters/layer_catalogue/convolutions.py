@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from kerasd2l import figures, layers
 from kerasd2l._lazy import lazy
@@ -79,7 +80,8 @@ def _run_variants(channels: int, filters: int, groups: int) -> DemoResult:
         f"{groups} groups": [grouped],
         "depthwise, then 1 x 1": [keras.layers.DepthwiseConv2D(3), keras.layers.Conv2D(filters, 1)],
     }
-    values, outputs = {}, {}
+    values: dict[str, Any] = {}
+    outputs = {}
     for name, stack in made.items():
         y = x
         for layer in stack:

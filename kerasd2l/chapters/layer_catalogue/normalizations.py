@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasd2l import figures, layers
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -34,7 +36,8 @@ def normalization_layers(*, groups: int = 3) -> Demo:
 def _run(groups: int) -> DemoResult:
     x = _pictures()
     kinds = _normalizations(groups)
-    values, panels_of = {}, {}
+    values: dict[str, Any] = {}
+    panels_of = {}
     for name, (layer, sets) in kinds.items():
         y = np.asarray(layer(x, training=True) if name == "BatchNorm" else layer(x))
         left = y.mean((1, 2)), y.var((1, 2))  # of each example and channel

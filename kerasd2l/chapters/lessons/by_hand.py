@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasd2l import figures
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -26,7 +28,7 @@ def float_representation(*, numbers: tuple[float, ...] = (0.875, 6.36)) -> Demo:
 
 
 def _take_apart(numbers) -> DemoResult:
-    values = {}
+    values: dict[str, Any] = {}
     for number in numbers:
         parts = floats.Float32.of(number)
         sign, exponent, fraction = parts.bits.split()
@@ -167,7 +169,7 @@ def _check_epochs(epochs: int) -> None:
 
 def _descend(start: float, learning_rate: float, epochs: int, batch_size: int) -> DemoResult:
     x, y = np.transpose(descent.POINTS)
-    options = {"w": start, "learning_rate": learning_rate, "epochs": epochs}
+    options: dict[str, Any] = {"w": start, "learning_rate": learning_rate, "epochs": epochs}
     with np.errstate(over="ignore", invalid="ignore"):  # too large a learning rate shows as inf
         way = descent.gradient_descent(x, y, batch_size=batch_size, **options)
         plain = descent.gradient_descent(x, y, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -27,7 +29,7 @@ def backprop_by_hand(*, learning_rate: float = 0.01, epochs: int = 100) -> Demo:
     return Demo("backprop-by-hand", lambda: _compare_gradients(learning_rate, epochs))
 
 
-_MODELS = {
+_MODELS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "w x": (chain_rule.proportional, ("w",)),
     "w x + b": (chain_rule.linear, ("w", "b")),
     "w_1 x^2 + w_2 x + b": (chain_rule.quadratic, ("w_1", "w_2", "b")),

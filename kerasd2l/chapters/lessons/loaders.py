@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasd2l import data, figures, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -77,7 +79,8 @@ def _fit(train, seed: int) -> list[float]:
 
 def _draw_orders(seed: int, size: int = 40, batch_size: int = 8, epochs: int = 6):
     """Draw where each example stands in each epoch, for three ways to make batches."""
-    orders = {"in order": [], "shuffle, then batch": [], "batch, then shuffle": []}
+    ways = ("in order", "shuffle, then batch", "batch, then shuffle")
+    orders: dict[str, list[Any]] = {way: [] for way in ways}
     for epoch in range(epochs):
         random = np.random.default_rng([seed, epoch])
         orders["in order"].append(np.arange(size))

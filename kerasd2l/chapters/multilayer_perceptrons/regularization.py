@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from kerasd2l import data, export, figures, models, scratch
 from kerasd2l._lazy import lazy
@@ -76,7 +76,7 @@ def polynomial_fits(*, epochs: int = 400, epochs_of_degree_19: int = 1500, seed:
 
 
 def _fit_polynomials(plan: dict[int, int], seed: int) -> DemoResult:
-    values = {"true weights": list(data.synthetic.POLYNOMIAL_WEIGHTS)}
+    values: dict[str, Any] = {"true weights": list(data.synthetic.POLYNOMIAL_WEIGHTS)}
     figure, panels = figures.new_figure(2, len(plan), width=3.8)
     x = np.linspace(-3, 3, 200, dtype=np.float32)
     for (degree, epochs), (above, below) in zip(plan.items(), panels.T, strict=True):
