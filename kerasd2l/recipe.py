@@ -200,6 +200,7 @@ class UnknownName(ValueError):
 def entries() -> list[Entry]:
     """Return every recipe and demo of the book, in the order of their names."""
     package = importlib.import_module(CHAPTERS)
+    kinds: dict[Any, Literal["recipe", "demo"]] = {"Recipe": "recipe", "Demo": "demo"}
     found = []
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{CHAPTERS}.{info.name}")
@@ -209,7 +210,7 @@ def entries() -> list[Entry]:
             if not function.__module__.startswith(module.__name__):  # a chapter may be a package
                 continue
             returns = function.__annotations__.get("return")
-            kind = {"Recipe": "recipe", "Demo": "demo"}.get(getattr(returns, "__name__", returns))
+            kind = kinds.get(getattr(returns, "__name__", returns))
             if kind:
                 found.append(Entry(f"{info.name}/{name}", kind, function))
     return sorted(found, key=lambda entry: entry.name)
@@ -226,8 +227,8 @@ def find(name: str) -> Entry:
     if len(hits) == 1:
         return hits[0]
     if hits:
-        names = " or ".join(entry.name for entry in hits)
-        raise UnknownName(f"{name!r} is in more than one chapter. Say {names}.")
+        choice = " or ".join(entry.name for entry in hits)
+        raise UnknownName(f"{name!r} is in more than one chapter. Say {choice}.")
     names = [entry.short for entry in known] + [entry.name for entry in known]
     raise UnknownName(f"no recipe or demo named {name!r}.{near_matches(name, names)}")
 

@@ -65,7 +65,7 @@ def verify(
             f"{saved_model} has the signatures {', '.join(reply['signatures'])}. "
             f"Expected: {', '.join(sorted(names))}."
         )
-    differences = {}
+    differences: dict[str, float] = {}
     with tf.device("/CPU:0"):
         if isinstance(model, (str, os.PathLike)):
             model = load_model(model)

@@ -40,7 +40,8 @@ def decode(plain: dict[str, Any]) -> np.ndarray:
 
 def main() -> None:
     """Answer one request: {"path", "reply", "inputs": {signature: {name: array}}}."""
-    sys.modules.update(dict.fromkeys(FORBIDDEN))  # None: importing them raises ImportError
+    nothing: dict[str, Any] = dict.fromkeys(FORBIDDEN)  # importing them raises ImportError
+    sys.modules.update(nothing)
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
     import tensorflow as tf
 

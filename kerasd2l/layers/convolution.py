@@ -56,17 +56,17 @@ class TransposedConv2D(keras.layers.Conv2DTranspose):
     ):
         if tuple(per_axis("dilation_rate", kwargs.pop("dilation_rate", 1), 2)) != (1, 1):
             raise ValueError("TransposedConv2D has no dilation. Take keras.layers.Conv2DTranspose.")
-        strides = per_axis("strides", strides, 2)
+        steps = per_axis("strides", strides, 2)
         extra = per_axis("output_padding", output_padding, 2, minimum=0)
-        if any(q >= s for q, s in zip(extra, strides, strict=True)):
+        if any(q >= s for q, s in zip(extra, steps, strict=True)):
             raise ValueError(
                 "`output_padding` must be smaller than `strides`. "
-                f"Received: output_padding={output_padding}, strides={strides}."
+                f"Received: output_padding={output_padding}, strides={steps}."
             )
         super().__init__(
             filters,
             per_axis("kernel_size", kernel_size, 2),
-            strides=strides,
+            strides=steps,
             padding="valid",
             data_format="channels_last",
             **{k: v for k, v in kwargs.items() if k != "data_format"},

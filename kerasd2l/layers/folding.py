@@ -186,7 +186,7 @@ class Fold(_Windows):
         width = max(
             self.output_size[1] + 2 * pad_w, (kw - 1) * self.dilation_rate[1] + columns * step_w
         )
-        total = 0.0
+        total: Any = 0.0
         for i in range(kh):
             for j in range(kw):
                 top, left = i * self.dilation_rate[0], j * self.dilation_rate[1]

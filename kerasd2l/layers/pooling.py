@@ -309,7 +309,7 @@ class FractionalMaxPooling2D(keras.layers.Layer):
                 f"Received: inputs.shape={tuple(input_shape)}."
             )
         out = self.output_size or tuple(
-            math.floor(n * ratio) for n, ratio in zip(sizes, self.output_ratio, strict=True)
+            math.floor(n * ratio) for n, ratio in zip(sizes, self.output_ratio or (), strict=True)
         )
         for n, o, k in zip(sizes, out, self.pool_size, strict=True):
             if o < 1 or o + k - 1 > n:

@@ -59,7 +59,7 @@ def alexnet(
         networks, 2012.
     """
     net = ImageNetwork(input_shape, num_classes, seed)
-    options = {"activation": "relu"}
+    options: dict[str, Any] = {"activation": "relu"}
     x = net.conv(
         net.pixels,
         scaled(96, width),

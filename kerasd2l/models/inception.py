@@ -49,7 +49,7 @@ def inception_block(
     Returns:
         (B, H, W, c1 + c2[1] + c3[1] + c4).
     """
-    relu = {"activation": "relu"}
+    relu: dict[str, Any] = {"activation": "relu"}
     one = net.conv(x, c1, 1, name=f"{name}_path_1", **relu)
     two = net.conv(x, c2[0], 1, name=f"{name}_path_2_reduce", **relu)
     two = net.conv(two, c2[1], 3, padding=1, name=f"{name}_path_2", **relu)
@@ -97,7 +97,7 @@ def googlenet(
         Szegedy et al., Going deeper with convolutions, 2014.
     """
     net = ImageNetwork(input_shape, num_classes, seed)
-    relu = {"activation": "relu"}
+    relu: dict[str, Any] = {"activation": "relu"}
     x = net.conv(
         net.pixels, scaled(64, width), 7, strides=2, padding=3, name="stage_1_conv", **relu
     )  # (B, 48, 48, 64)

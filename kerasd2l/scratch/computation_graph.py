@@ -79,7 +79,7 @@ def forward(y: Node, x: Node) -> tuple[float, int]:
         The derivative, and the number of nodes that were visited.
     """
     order = _sorted(y)
-    tangent = {}
+    tangent: dict[int, float] = {}
     for node in order:
         from_inputs = sum(slope * tangent[id(source)] for source, slope in node.inputs)
         tangent[id(node)] = 1.0 if node is x else float(from_inputs)
