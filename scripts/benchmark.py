@@ -20,7 +20,7 @@ from kerasd2l.cli import data_options, load_recipe, parse_settings, say, use_ten
 @click.command()
 @click.argument("name")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an argument.")
-@data_options
+@data_options()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -41,7 +41,7 @@ def main(name, pairs, data, data_dir, rounds, limit_steps, as_json):
         "loop": _loop_timer(ours, loaded, limit_steps),
         "fit": _fit_timer(theirs, loaded, limit_steps),
     }
-    seconds = {kind: [] for kind in timers}
+    seconds: dict[str, list[float]] = {kind: [] for kind in timers}
     for number in range(rounds + 1):  # the first round compiles
         for kind in timers if number % 2 else reversed(timers):
             spent = timers[kind](number)
