@@ -58,7 +58,8 @@ def list_(pattern: str, as_json: bool) -> None:
         )
     columns = ("name", "section", "kind", "data", "expected")
     widths = {c: max(len(c), *(len(row[c] or "-") for row in rows)) for c in columns}
-    for row in [dict(zip(columns, columns, strict=True)), *rows]:
+    head: dict[str, str | None] = dict(zip(columns, columns, strict=True))
+    for row in [head, *rows]:
         click.echo("  ".join((row[c] or "-").ljust(widths[c]) for c in columns).rstrip())
 
 
@@ -241,10 +242,11 @@ def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> N
     with known_failures():
         result = found.run()
         paths = []
-        for figure_name, figure in result.figures.items() if out else ():
+        if out and result.figures:
             out.mkdir(parents=True, exist_ok=True)
-            paths.append(str(out / f"{figure_name}.png"))
-            figure.savefig(paths[-1], dpi=120)
+            for figure_name, figure in result.figures.items():
+                paths.append(str(out / f"{figure_name}.png"))
+                figure.savefig(paths[-1], dpi=120)
     if as_json:
         print_json({"demo": found.name, "values": result.values, "figures": paths})
         return
