@@ -78,9 +78,9 @@ def _check_epochs(data: Data, again: Data, first: list[bytes], augmented: bool) 
         return
     second = _read(data.epoch(1), "train", size)
     require(size == 1 or first != second, "epoch(1) has the order of epoch(0): it is not shuffled.")
-    for other, what in ((second, "epoch(1)"), (shuffled, "train")):
+    for examples, what in ((second, "epoch(1)"), (shuffled, "train")):
         require(
-            augmented or sorted(other) == sorted(first),
+            augmented or sorted(examples) == sorted(first),
             f"{what} does not hold the examples of epoch(0), each as often. "
             "(Say augmented=True where that is meant.)",
         )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from kerasd2l.export import fresh
 
@@ -38,9 +38,10 @@ class Elsewhere:
             log = Path(folder) / "log"
             request = json.dumps({"script": script, "stdin": stdin, "log": str(log)})
             process = self._start()
-            process.stdin.write(request.encode() + b"\n")
-            process.stdin.flush()
-            code = int(self._line())
+            stdin_there = cast(IO[bytes], process.stdin)
+            stdin_there.write(request.encode() + b"\n")
+            stdin_there.flush()
+            code = int(self._line(process))
             return code, log.read_text("utf8", "replace")
 
     def close(self) -> None:
@@ -60,13 +61,14 @@ class Elsewhere:
                 cwd=tempfile.gettempdir(),
                 bufsize=0,
             )
-            self._line()
+            self._line(self._process)
         return self._process
 
-    def _line(self) -> bytes:
+    def _line(self, process: subprocess.Popen) -> bytes:
         """Wait for the next line of the process."""
-        ready, _, _ = select.select([self._process.stdout], [], [], _SECONDS)
-        line = self._process.stdout.readline() if ready else b""
+        stdout = cast(IO[bytes], process.stdout)
+        ready, _, _ = select.select([stdout], [], [], _SECONDS)
+        line = stdout.readline() if ready else b""
         if not line:
             self.close()
             raise RuntimeError(
