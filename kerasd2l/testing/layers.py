@@ -191,7 +191,7 @@ def _check_config(layer: Callable, arguments: Mapping[str, Any], made: Any) -> N
         if parameter.default is parameter.empty:
             continue
         try:
-            other = layer(**{key: value for key, value in arguments.items() if key != name})
+            other: Any = layer(**{key: value for key, value in arguments.items() if key != name})
         except (TypeError, ValueError):  # the default does not go with the other values
             continue
         require(

@@ -16,7 +16,8 @@ import traceback
 
 def main() -> None:
     """Import TensorFlow, say so, and fork for every request until stdin ends."""
-    sys.modules.update(dict.fromkeys(sys.argv[1:]))  # None: importing them raises ImportError
+    nothing: dict = dict.fromkeys(sys.argv[1:])  # importing them raises ImportError
+    sys.modules.update(nothing)
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
     import tensorflow  # noqa: F401
 
