@@ -83,7 +83,10 @@ def test_a_planted_fault_is_found(tmp_path, name, text, message):
         ("testing__good", "from kerasd2l import export, recipe, run, training"),
         ("chapters__good", "from kerasd2l import data, figures, layers\nimport tensorflow"),
         ("chapters__book__good", "from kerasd2l.chapters.book.other import x"),
-        ("cli__console", "import os\nfrom kerasd2l import __version__, recipe\nx = os.environ['A']"),
+        (
+            "cli__console",
+            "import os\nfrom kerasd2l import __version__, recipe\nx = os.environ['A']",
+        ),
         ("models__good", "def train_step(self, data):\n    import tensorflow as tf"),
         ("export__good", "import os\nos.environ['A'] = '1'\nos.environ.update(B='2')"),
         ("data__good", 'def f():\n    """' + "x\n" * 61 + '    """\n    return 1'),
