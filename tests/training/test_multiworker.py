@@ -61,6 +61,7 @@ def on_one(path, epochs):
     return path, json.loads(result.stdout)
 
 
+@pytest.mark.slow
 def test_launch_equals_one_device_and_prints_one_object(one, tmp_path):
     path = tmp_path / "run"
     launch = ["launch", "--workers", 2, "--"]
@@ -93,7 +94,7 @@ def test_a_killed_worker_is_survived_and_sigterm_saves_all(tmp_path):
     """kill -9 of worker 1: all start again. SIGTERM to the launcher: all save, and --resume."""
     words = [*TRAIN, "--epochs", 16]
     whole, path = tmp_path / "whole", tmp_path / "run"
-    on_one(whole, 16)
+    _, expected = on_one(whole, 16)
     process = start(
         "launch", "--workers", 2, "--max-restarts", 1, "--grace", 3, "--", *words, "--out", path
     )
@@ -109,9 +110,16 @@ def test_a_killed_worker_is_survived_and_sigterm_saves_all(tmp_path):
     assert "stopped at step" in err
     newest = max(path.glob("checkpoints/step-*.npz"))
     assert read(newest).position["step"] > killed_at
-    code, _, err = finish(start("launch", "--workers", 2, "--", *words, "--out", path, "--resume"))
+    again = [*words, "--out", path, "--resume", "--json"]
+    code, out, err = finish(start("launch", "--workers", 2, "--", *again))
     assert code == 0, err
+    (line,) = out.splitlines()
+    summary = json.loads(line)
+    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", 2)
+    assert summary["examples"] == expected["examples"] == {"train": 1437, "test": 360}
+    assert summary["metrics"] == pytest.approx(expected["metrics"], abs=1e-5)
     assert small.difference(model_of(path), model_of(whole)) < 1e-4
+    assert {log.name for log in (path / "logs").iterdir()} == {"worker-0.log", "worker-1.log"}
 
 
 def test_tf_config_of_others_and_only_the_chief_writes(one, tmp_path):

@@ -81,7 +81,7 @@ def test_loss_scale_survives_an_overflow_on_one_replica_only():
     """A step whose scaled gradients overflow is left out by both replicas, and halves the scale."""
 
     def huge(x):
-        x[0] = 1e3
+        x[:6] = 1e3  # one answer to all, so that it is wrong for some: labels differ
 
     def make():
         inputs = keras.Input((6, 6, 1))
@@ -96,7 +96,7 @@ def test_loss_scale_survives_an_overflow_on_one_replica_only():
     finally:
         keras.config.set_dtype_policy(before)
     scales = [float(m.optimizer.dynamic_scale.numpy()) for m in (one, two)]
-    assert scales == [2**14, 2**14]  # one step of the epoch was left out, by both replicas
+    assert scales[0] == scales[1] < 2**15  # the same steps were left out, by both replicas
     assert small.difference(one, two) < 3e-3
 
 
