@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from kerasd2l.layers import GroupedConv2D
+
 layers = keras.layers
 
 
@@ -57,7 +59,9 @@ class ImageNetwork:
         same = strides == 1 and 2 * padding == kernel_size - 1
         if padding and not same:
             x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
-        return layers.Conv2D(
+        # Keras compiles Conv2D(groups > 1) with XLA on a CPU: seconds per layer, and not servable.
+        layer = GroupedConv2D if groups > 1 else layers.Conv2D
+        return layer(
             filters,
             kernel_size,
             strides=strides,
