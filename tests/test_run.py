@@ -55,11 +55,26 @@ def test_a_worker_that_does_not_write_leaves_nothing(tmp_path):
     assert not run.path.exists()
 
 
-def test_resume_takes_the_same_run_and_more_epochs(tmp_path):
+def test_resume_takes_the_same_run_with_other_epochs_devices_and_versions(tmp_path):
     make(tmp_path).start()
+    before = (tmp_path / "config.json").read_bytes()
     make(tmp_path).resume()
-    make(tmp_path, arguments={"learning_rate": 0.1, "epochs": 5, "sizes": [1, 2]}).resume()
-    assert open_run(tmp_path).arguments["epochs"] == 5
+    more = {"learning_rate": 0.1, "epochs": 5, "sizes": [1, 2]}
+    make(tmp_path, arguments=more, strategy="one", replicas=1, versions={}).resume()
+    assert (tmp_path / "config.json").read_bytes() == before
+
+
+def test_discard_takes_back_a_start_and_leaves_what_is_not_of_the_run(tmp_path):
+    run = make(tmp_path / "run")
+    run.start()
+    run.write("assets.json", {})
+    run.discard()
+    assert not run.path.exists()
+    run.start()
+    (run.path / "notes.txt").write_text("mine")
+    run.discard()
+    assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
+    run.start()
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def check_endpoint(
             )
             if size and value.shape[1:] == answer[key].shape[1:]:
                 first = f"{what} first row of {key}, alone or among others:"
-                compare.same(value[0], answer[key][0], first, tolerance=tolerance)
+                compare.same(value[:1], answer[key][:1], first, tolerance=tolerance)
     return answer
 
 

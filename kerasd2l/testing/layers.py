@@ -173,6 +173,8 @@ def _check_registration(kind: type) -> None:
 
 def check_config_names(made: keras.layers.Layer) -> None:
     """Require that every constructor argument of the layer's class is in its configuration."""
+    if type(made).__module__.partition(".")[0] == "keras":
+        return  # Keras' own layers leave out what is None
     missing = set(constructor_arguments(type(made))) - set(made.get_config())
     require(
         not missing,
@@ -229,7 +231,7 @@ def _check_rebuilt(case: _Case, made: keras.layers.Layer, output: Any) -> None:
     compare.same(
         case.call(rebuilt, case.inputs),
         output,
-        "output of the layer rebuilt from its configuration:",
+        "output of the layer rebuilt from its configuration",
         tolerance=case.tolerance,
     )
 
@@ -248,7 +250,7 @@ def _copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> Non
 def _check_symbolic(case: _Case, made: keras.layers.Layer, output: Any) -> None:
     """Require symbolic calls to promise what comes, with known and with unknown sizes."""
     known = case.call(case.make(), case.symbols(()))
-    compare.same_shapes(known, output, "output of known sizes:")
+    compare.same_shapes(known, output, "output of known sizes")
     for (path, symbol), (_, tensor) in zip(
         compare.leaves(known), compare.leaves(output), strict=True
     ):
@@ -259,14 +261,14 @@ def _check_symbolic(case: _Case, made: keras.layers.Layer, output: Any) -> None:
         )
     twin, symbols = case.make(), case.symbols(case.free_axes)
     free = case.call(twin, symbols)
-    compare.same_shapes(free, output, "output of unknown sizes:")
+    compare.same_shapes(free, output, "output of unknown sizes")
     _copy_weights(made, twin)
     model = keras.Model(keras.tree.flatten(symbols), free)
     for inputs in (case.inputs, case.shorter()):
         compare.same(
             model(keras.tree.flatten(inputs)),
             case.call(made, inputs),
-            "output of the layer built with unknown sizes:",
+            "output of the layer built with unknown sizes",
             tolerance=case.tolerance,
         )
 
@@ -320,4 +322,4 @@ def _check_seeds(case: _Case, made: keras.layers.Layer) -> None:
         _copy_weights(made, layer)
     for layer in (first, second):
         outputs.append(case.call(layer, case.inputs, training=True))
-    compare.same(outputs[1], outputs[0], "training output of a layer with the same seed:")
+    compare.same(outputs[1], outputs[0], "training output of a layer with the same seed")

@@ -85,7 +85,7 @@ def _check_free_batch(model: keras.Model, inputs: Any, output: Any, free_axes: A
         compare.leaves(alone), compare.leaves(output), strict=True
     ):
         expected = among[:1] if among.shape[0] == batch else among
-        compare.same(found, expected, f"output {path} of one example alone:", tolerance=1e-5)
+        compare.same(found, expected, f"output {path} of one example alone", tolerance=1e-5)
     compare.finite(model(compare.shorter(inputs, free_axes), training=False), "output")
 
 
@@ -100,7 +100,7 @@ def _check_reload(
     with keras.device("cpu:0"):
         output = model(inputs, training=False)
     expected = keras.tree.map_structure(keras.ops.convert_to_numpy, output)
-    compare.same(found, expected, "output after the reload:", tolerance=tolerance)
+    compare.same(found, expected, "output after the reload", tolerance=tolerance)
 
 
 def _check_precision(build: Callable[[], keras.Model], inputs: Any) -> None:

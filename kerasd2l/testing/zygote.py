@@ -40,6 +40,8 @@ def answer(script: str, stdin: str, log: str) -> None:
         sys.stdin = io.StringIO(stdin)
         runpy.run_path(script, run_name="__main__")
         code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
