@@ -28,7 +28,7 @@ def lenet(
     Section: "lenet". Xavier weights, SGD, cross-entropy, all as in the book.
     Expected: test accuracy 0.779-0.828 after 10 epochs (d2l-zh notebooks, PyTorch and TensorFlow).
     A modern variant: --set dataset=mnist --set activation=relu --set pooling=max --set
-    learning_rate=0.1. The builtin digits are few: they need smaller batches and ReLU.
+    learning_rate=0.3. The builtin digits are few: they need smaller batches and ReLU.
     Command: kerasd2l train lenet --data files --export
     """
     published = Expected("test_accuracy", 0.779, 0.828, "d2l-zh notebooks")
