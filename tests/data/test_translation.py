@@ -9,6 +9,7 @@ import pytest
 
 from kerasd2l.data import DataError, Source, Vocab, translation
 from kerasd2l.testing import check_data
+from kerasd2l.training import make_strategy
 
 REAL = os.environ.get("KERASD2L_DATA")
 FRA = [
@@ -240,8 +241,7 @@ def test_replicas_that_share_a_batch_agree_on_the_mean_over_real_tokens():
         return model.get_weights()[0], history[-1]
 
     one, figures = trained(tf.distribute.get_strategy())
-    devices = tf.config.list_logical_devices("CPU")[:2]
-    two, shared = trained(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    two, shared = trained(make_strategy("mirrored", replicas=2))
     np.testing.assert_allclose(two, one, atol=1e-5)
     for name in ("train_loss", "test_loss"):
         assert shared[name] == pytest.approx(figures[name], rel=1e-5)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasd2l.layers import InstanceNorm, SwitchableNorm
 from kerasd2l.testing import check_layer
+from kerasd2l.training import make_strategy
 
 
 def _standard(x, axes, epsilon=1e-5):
@@ -126,7 +127,7 @@ def test_switchable_norm_checks():
 
 def test_switchable_norm_sees_the_whole_batch_on_two_replicas():
     x = np.random.default_rng(6).normal(size=(4, 3, 3, 2)).astype("f")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = make_strategy("mirrored", replicas=2)
     with strategy.scope():
         layer = SwitchableNorm(synchronized=True)
         layer.build(x.shape)
