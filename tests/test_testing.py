@@ -379,7 +379,7 @@ def other_each_time():
 
 
 def unstable():
-    return make_data(order=lambda n: batches(ROWS, 4).shuffle(3))
+    return make_data(order=lambda n: batches(ROWS, 1).shuffle(10))
 
 
 def doubled():
