@@ -58,7 +58,8 @@ def check_recipe(
         directory: an empty folder for runs and exports.
         source: where the data comes from, usually `kerasd2l.data.Source("builtin")`.
         arguments: arguments of the recipe.
-        batch_size: int, used if the recipe has that argument and more as its default; None: as is.
+        batch_size: int, used if the recipe has that argument and more as its default, rounded up to
+            a multiple of the replicas; None: as is.
         limit_steps: int >= 2, batches to train and to evaluate.
         replicas: int, for the training on several CPU devices; None: without it. The process needs
             that many logical devices, made before TensorFlow starts.
@@ -73,7 +74,11 @@ def check_recipe(
         AssertionError: a promise is broken; the message says which.
     """
     directory = Path(directory)
-    found = name if isinstance(name, Recipe) else _load(name, dict(arguments or {}), batch_size)
+    found = (
+        name
+        if isinstance(name, Recipe)
+        else _load(name, dict(arguments or {}), batch_size, replicas or 1)
+    )
     check = _Check(found, directory, source, limit_steps, seed)
     summary, live = check.train("one")
     run = open_run(directory / "one")
@@ -162,11 +167,12 @@ class _Check:
         return model
 
 
-def _load(name: str, arguments: dict[str, Any], batch_size: int | None) -> Recipe:
-    """Load a recipe with a smaller batch, if that is an argument of it."""
+def _load(name: str, arguments: dict[str, Any], batch_size: int | None, replicas: int) -> Recipe:
+    """Load a recipe with a small batch that the replicas divide, if that is an argument of it."""
     known = recipes.parameters(recipes.find(name).function)
     if batch_size and "batch_size" in known and "batch_size" not in arguments:
-        arguments["batch_size"] = min(batch_size, known["batch_size"].default)
+        small = min(batch_size, known["batch_size"].default)
+        arguments["batch_size"] = small + -small % replicas
     found = recipes.load(name, **arguments)
     if not isinstance(found, Recipe):
         raise ValueError(f"{name} is a demo: there is nothing to train.")
