@@ -20,6 +20,7 @@ _EXPORTS = {
     "devices": ("num_gpus", "try_all_gpus", "try_gpu"),
     "dropout": ("DropoutMLPScratch", "dropout_layer"),
     "floats": ("Float32",),
+    "gated": ("GRUScratch", "LSTMScratch"),
     "hidden_markov": ("best_path_by_enumeration", "viterbi"),
     "initialization": (
         "XavierUniformScratch",
@@ -43,6 +44,7 @@ _EXPORTS = {
     "logistic_regression": ("LogisticRegressionScratch",),
     "mlp": ("MLPScratch", "backpropagate", "relu"),
     "perceptron": ("Perceptron", "convergence_bound", "margin", "train_perceptron"),
+    "recurrent": ("RNNScratch", "copy_to_keras"),
     "shift": ("confusion_matrix", "covariate_shift_weights", "label_shift_prior"),
     "softmax_regression": (
         "CrossEntropyScratch",
