@@ -29,6 +29,8 @@ from kerasd2l.cli.console import (
     print_json,
     savedmodels_option,
     say,
+    skip_broken_option,
+    skip_broken_setting,
     type_name,
     use_tensorflow,
     value_lines,
@@ -89,6 +91,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an argument.")
 @data_options()
+@skip_broken_option
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training data.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples per step, all replicas.")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
@@ -115,11 +118,19 @@ def show(name: str, as_json: bool) -> None:
 @savedmodels_option
 @click.option("--dry-run", is_flag=True, help="Do one step and say what would happen.")
 @json_option
-def train(name: str, pairs: tuple[str, ...], epochs: int | None, batch_size: int | None, **options):
+def train(
+    name: str,
+    pairs: tuple[str, ...],
+    skip_broken: bool,
+    epochs: int | None,
+    batch_size: int | None,
+    **options,
+):
     """Train the recipe NAME."""
     from kerasd2l.cli import command
 
     settings: dict[str, Any] = dict(parse_settings(pairs))
+    settings |= skip_broken_setting(name, skip_broken)
     settings |= {"epochs": epochs} if epochs else {}
     settings |= {"batch_size": batch_size} if batch_size else {}
     found = load_recipe(name, settings)
@@ -138,10 +149,16 @@ def train(name: str, pairs: tuple[str, ...], epochs: int | None, batch_size: int
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @data_options(default=None, help="Where the data comes from; default: as for the training.")
+@skip_broken_option
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches.")
 @json_option
 def evaluate(
-    run: Path, data: str | None, data_dir: Path | None, limit_steps: int | None, as_json: bool
+    run: Path,
+    data: str | None,
+    data_dir: Path | None,
+    skip_broken: bool,
+    limit_steps: int | None,
+    as_json: bool,
 ):
     """Evaluate the trained model of the folder RUN."""
     use_tensorflow()
@@ -153,8 +170,9 @@ def evaluate(
         from kerasd2l.training.fit import compile_model
 
         folder = open_run(run)
+        settings = skip_broken_setting(folder.recipe, skip_broken)
+        found = load_recipe(folder.recipe, dict(folder.arguments) | settings)
         model = load_model(folder.model)
-        found = load_recipe(folder.recipe, dict(folder.arguments))
         compile_model(found, model)
         data = data or folder.options.get("data", "auto")
         data_dir = data_dir or folder.options.get("data_dir")
@@ -169,12 +187,16 @@ def evaluate(
             "examples": {split: figures.pop(f"{split}_examples")},
             "metrics": figures,
         }
+        if "skipped_pictures" in loaded.assets:
+            result["skipped_pictures"] = len(loaded.assets["skipped_pictures"])
     if as_json:
         print_json(result)
     else:
         for key, value in figures.items():
             click.echo(f"{key} {value:.4f}")
         click.echo(f"{result['examples'][split]} examples")
+        if result.get("skipped_pictures"):
+            click.echo(f"{result['skipped_pictures']} broken pictures left out")
 
 
 @main.command()
@@ -201,11 +223,21 @@ def export(run: Path, savedmodels: Path, name: str | None, as_json: bool) -> Non
 @main.command(context_settings={"ignore_unknown_options": True})  # -0.3,0.5 is an input
 @click.argument("savedmodel", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1)
-@click.option("--signature", default="serving_default", show_default=True)
+@click.option(
+    "--signature", help="Default: serving_default, or the one that has the inputs of --input."
+)
+@click.option(
+    "--input", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input with a default."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Draw the answer into this PNG.")
 @json_option
 def predict(
-    savedmodel: Path, inputs: tuple[str, ...], signature: str, out: Path | None, as_json: bool
+    savedmodel: Path,
+    inputs: tuple[str, ...],
+    signature: str | None,
+    settings: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Ask the SavedModel (NAME or NAME/VERSION): INPUT is a picture, a text or numbers."""
     use_tensorflow()
@@ -213,11 +245,11 @@ def predict(
         from kerasd2l import export as room
 
         served = room.load(savedmodel)
-        if inputs:
-            outputs = served.predict(list(inputs), signature)
+        if inputs or settings:
+            outputs = served.predict(list(inputs), signature, settings)
             if out:
                 draw(served, inputs, outputs, out)
-    if not inputs:
+    if not inputs and not settings:
         click.echo(served.describe())
     elif as_json:
         print_json({"savedmodel": str(served.path), "outputs": jsonable(outputs)})

@@ -48,6 +48,41 @@ def parse(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict[st
     return _several(inputs, signature)
 
 
+def parse_settings(
+    settings: Sequence[str], signature: Mapping[str, TensorSpec], defaults: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Turn words `name=value` into values of inputs that have a default.
+
+    Args:
+        settings: the words.
+        signature: input name -> spec, of all inputs.
+        defaults: the inputs that may be left out.
+
+    Returns:
+        Input name -> array, of those that were given.
+
+    Raises:
+        InputError: says which word is wrong, and what is expected.
+    """
+    optional = {name: spec for name, spec in signature.items() if name in defaults}
+    there = ", ".join(optional) or "none"
+    found: dict[str, np.ndarray] = {}
+    for word in settings:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InputError(f"{word!r} is not name=value. Inputs with a default: {there}.")
+        if name not in optional:
+            hint = near_matches(name, optional).replace(" `kerasd2l list` shows them all.", "")
+            raise InputError(f"no input with a default is named {name!r}.{hint} There is: {there}.")
+        if name in found:
+            raise InputError(f"{name} is given twice.")
+        spec = optional[name]
+        found[name] = (
+            _strings([_utf8(value)])[0] if spec.dtype == "string" else _one(value, name, spec)
+        )
+    return found
+
+
 def input_name(column: str) -> str:
     """Return the name of the input for a column: signatures take Python names only.
 

@@ -28,19 +28,22 @@ CHUNK = 32  # files decoded and classified at once
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives: name -> spec."""
+    """What a signature takes and gives: name -> spec; and what an input is if it is not given."""
 
     name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    defaults: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        def side(specs: Mapping[str, TensorSpec]) -> str:
+        def side(specs: Mapping[str, TensorSpec], defaults: Mapping[str, np.ndarray]) -> str:
             return ", ".join(
-                f"{key} {spec.dtype}{_shape(spec.shape)}" for key, spec in specs.items()
+                f"{key} {spec.dtype}{_shape(spec.shape)}"
+                + (f" = {defaults[key].astype(str)}" if key in defaults else "")
+                for key, spec in specs.items()
             )
 
-        return f"{self.name}: {side(self.inputs)} -> {side(self.outputs)}"
+        return f"{self.name}: {side(self.inputs, self.defaults)} -> {side(self.outputs, {})}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Served:
         """Run a signature on arrays with a batch axis.
 
         Args:
-            arrays: input name -> array.
+            arrays: input name -> array; inputs with a default may be left out.
             signature: str, which signature. Default: "serving_default".
 
         Returns:
@@ -89,7 +92,9 @@ class Served:
         Raises:
             SavedModelError: no such signature. InputError: inputs that the model refuses.
         """
-        specs = self._signature(signature).inputs
+        found = self._signature(signature)
+        specs = found.inputs
+        arrays = {**found.defaults, **arrays}
         if set(arrays) != set(specs):
             raise InputError(f"{signature} takes {sorted(specs)}. Received: {sorted(arrays)}.")
         try:
@@ -106,13 +111,18 @@ class Served:
         return {key: value.numpy() for key, value in outputs.items()}
 
     def predict(
-        self, inputs: Sequence[str], signature: str = "serving_default"
+        self,
+        inputs: Sequence[str],
+        signature: str | None = None,
+        settings: Sequence[str] = (),
     ) -> dict[str, np.ndarray]:
         """Run a signature on words from the command line: files, texts, numbers, name=value.
 
         Args:
             inputs: the words; `inputs.parse` says what a signature takes.
-            signature: str, which signature. Default: "serving_default".
+            signature: str, which signature. Default: "serving_default"; or, if that lacks an input
+                of the settings, the one signature that has them all.
+            settings: words `name=value` for inputs that have a default, e.g. "num_tokens=50".
 
         Returns:
             Output name -> array. Strings are decoded to str, unless the name ends in `_bytes`.
@@ -120,8 +130,11 @@ class Served:
         Raises:
             SavedModelError: no such signature. InputError: names the input that is wrong.
         """
-        specs = self._signature(signature).inputs
-        arrays = words.parse(inputs, specs)
+        signature = signature or self._signature_for(settings)
+        found = self._signature(signature)
+        specs = {key: spec for key, spec in found.inputs.items() if key not in found.defaults}
+        arrays = words.parse_settings(settings, found.inputs, found.defaults)
+        arrays |= words.parse(inputs, specs)
         if not words.takes_files(specs):
             return _decoded(self.call(arrays, signature))
         parts = [
@@ -134,16 +147,28 @@ class Served:
         self, arrays: Mapping[str, np.ndarray], files: Sequence[str], part: slice, signature: str
     ) -> dict[str, np.ndarray]:
         """Run a signature on some of the files; an error names the file."""
-        some = {key: value[part] for key, value in arrays.items()}
+        some = {key: value[part] if value.ndim else value for key, value in arrays.items()}
         try:
             return {key: np.atleast_1d(out) for key, out in self.call(some, signature).items()}
         except InputError as error:
             for i, file in enumerate(files[part]):
                 try:
-                    self.call({key: value[i : i + 1] for key, value in some.items()}, signature)
+                    one_file = {
+                        key: value[i : i + 1] if value.ndim else value
+                        for key, value in some.items()
+                    }
+                    self.call(one_file, signature)
                 except InputError as one:
                     raise InputError(f"{file}: {one}") from one
             raise InputError(f"{files[0]}: {error}") from error
+
+    def _signature_for(self, settings: Sequence[str]) -> str:
+        """Return the name of the signature that these settings are for."""
+        names = {word.partition("=")[0] for word in settings}
+        fits = [key for key, found in self.signatures.items() if names <= set(found.defaults)]
+        if names and len(fits) == 1:
+            return fits[0]
+        return "serving_default"
 
     def _signature(self, name: str) -> Signature:
         if name not in self.signatures:
@@ -177,17 +202,32 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
         raise SavedModelError(f"cannot load {folder}: {_plain_message(error)}") from error
-    signatures = {}
+    signatures, defaults = {}, _defaults(folder)
     for name in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
         function = loaded.signatures[name]
+        values = defaults.get(name, {})
+        specs = function.structured_input_signature[1]
         signatures[name] = Signature(
             name,
-            {key: _spec(spec) for key, spec in function.structured_input_signature[1].items()},
+            {key: _spec(specs[key]) for key in sorted(specs, key=lambda key: (key in values, key))},
             {key: _spec(spec) for key, spec in function.structured_outputs.items()},
+            {key: values[key] for key in sorted(values)},
         )
     if not signatures:
         raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
     return Served(folder, manifest, signatures, loaded)
+
+
+def _defaults(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Read the inputs' default values, which TensorFlow keeps in the file but does not load."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    content = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    return {
+        name: {key: tf.make_ndarray(value) for key, value in signature.defaults.items()}
+        for graph in content.meta_graphs
+        for name, signature in graph.signature_def.items()
+    }
 
 
 def find(path: Path) -> Path:

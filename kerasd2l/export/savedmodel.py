@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -49,7 +50,8 @@ def export(
         endpoints: the signatures, "serving_default" first. The function that `endpoint.build`
             returns is called with the named inputs and returns a dict. Lookup tables and other
             TensorFlow resources that are not part of `model` must be named: give the function an
-            attribute `resources`, a list of trackables.
+            attribute `resources`, a list of trackables. An attribute `defaults`, a dict of values
+            for the last inputs, makes these optional: they stand in the SavedModel's signature.
         assets: plain data for `endpoint.build`: class names, vocabulary.
         directory: the savedmodels folder.
         name: str, name under which the model is served.
@@ -62,7 +64,8 @@ def export(
         The path `directory/name/VERSION`.
 
     Raises:
-        ValueError: a bad name, endpoint order, or an input whose batch axis is not free.
+        ValueError: a bad name, endpoint order, an input whose batch axis is not free, or a default
+            of an input that has a batch axis or comes before one that has none.
         TypeError: an endpoint that does not return a dict of named outputs.
     """
     _check_request(name, endpoints)
@@ -185,8 +188,13 @@ def _write_archive(
         ]
         graph = archive.add_endpoint(endpoint.name, _named(endpoint, function), specs)
         outputs = graph.get_concrete_function().structured_outputs
+        defaults = getattr(function, "defaults", {})
         signatures[endpoint.name] = {
-            "inputs": {spec.name: _describe(spec) for spec in specs},
+            "inputs": {
+                spec.name: _describe(spec)
+                | ({"default": defaults[spec.name]} if spec.name in defaults else {})
+                for spec in specs
+            },
             "outputs": {key: _describe(value) for key, value in outputs.items()},
         }
     archive.write_out(str(folder), verbose=False)
@@ -213,7 +221,30 @@ def _named(endpoint: Endpoint, function: Callable[..., dict]) -> Callable[..., d
             )
         return {key: tf.convert_to_tensor(value) for key, value in outputs.items()}
 
+    serve.__signature__ = _parameters(endpoint, getattr(function, "defaults", {}))  # type: ignore
     return serve
+
+
+def _parameters(endpoint: Endpoint, defaults: Mapping[str, Any]) -> inspect.Signature:
+    """Name the inputs; a default becomes that of the signature in the SavedModel."""
+    names = list(endpoint.signature)
+    batched = [key for key in defaults if key in names and endpoint.signature[key].shape != ()]
+    if set(names[len(names) - len(defaults) :]) != set(defaults) or batched:
+        raise ValueError(
+            f"The defaults of endpoint {endpoint.name!r} must be of its last inputs, and of inputs "
+            f"without a batch axis. Received: defaults of {list(defaults)}, inputs {names}."
+        )
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature(
+        inspect.Parameter(
+            key,
+            kind,
+            default=tf.constant(defaults[key], endpoint.signature[key].dtype)
+            if key in defaults
+            else inspect.Parameter.empty,
+        )
+        for key in names
+    )
 
 
 def _describe(spec: Any) -> dict[str, Any]:
