@@ -236,14 +236,16 @@ def _parameters(endpoint: Endpoint, defaults: Mapping[str, Any]) -> inspect.Sign
         )
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature(
-        inspect.Parameter(
-            key,
-            kind,
-            default=tf.constant(defaults[key], endpoint.signature[key].dtype)
-            if key in defaults
-            else inspect.Parameter.empty,
-        )
-        for key in names
+        [
+            inspect.Parameter(
+                key,
+                kind,
+                default=tf.constant(defaults[key], endpoint.signature[key].dtype)
+                if key in defaults
+                else inspect.Parameter.empty,
+            )
+            for key in names
+        ]
     )
 
 
