@@ -55,7 +55,18 @@ _EXPORTS = {
         "softmax",
         "stable_softmax",
     ),
+    "stacked": ("BiRNNScratch", "RNNModelScratch", "StackedRNNScratch"),
     "tensor_files": ("load_tensors", "save_tensors"),
+    "through_time": (
+        "backpropagate_through_time",
+        "global_norm",
+        "grad_clipping",
+        "gradient_by_powers",
+        "random_factors",
+        "rnn_objective",
+        "scale_gradient",
+        "truncation_factors",
+    ),
     "weight_decay": (
         "WeightDecayScratch",
         "constrained",

@@ -111,8 +111,9 @@ class RecurrentScratch(keras.layers.Layer):
         if not isinstance(initial_state, (list, tuple)):
             initial_state = (initial_state,)
         if len(initial_state) != len(self.state_names):
+            names = ", ".join(self.state_names)
             raise ValueError(
-                f"`initial_state` must be {len(self.state_names)} tensor(s): {', '.join(self.state_names)}. "
+                f"`initial_state` must be {len(self.state_names)} tensor(s): {names}. "
                 f"Received: {len(initial_state)}."
             )
         return tuple(initial_state)
@@ -183,7 +184,7 @@ def copy_to_keras(layer: Any, twin: keras.layers.Layer) -> None:
 
     Args:
         layer: a built RNNScratch, GRUScratch, LSTMScratch, StackedRNNScratch or BiRNNScratch.
-        twin: the built Keras layer (or model of layers, or Bidirectional) to fill.
+        twin: the built Keras layer, Bidirectional, or model of such layers to fill.
 
     Raises:
         ValueError: one of them is not built, or their weights do not fit: other sizes, another
