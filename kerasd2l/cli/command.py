@@ -142,6 +142,8 @@ def report(summary: Mapping[str, Any]) -> str:
     lines = [f"{key} {value:.4f}" for key, value in summary["metrics"].items()]
     examples = ", ".join(f"{count:,} {split}" for split, count in summary["examples"].items())
     lines.append(f"{examples} examples, {summary['wall_seconds']:.1f} s in all")
+    if summary.get("skipped_pictures"):
+        lines.append(f"{summary['skipped_pictures']} broken pictures left out (assets.json)")
     lines.append(f"run: {summary['run']}  (curves.png, model.keras, summary.json)")
     if summary["savedmodel"]:
         lines.append(f"savedmodel: {summary['savedmodel']}")

@@ -35,7 +35,7 @@ def print_json(content: Any) -> None:
 @contextlib.contextmanager
 def known_failures() -> Iterator[None]:
     """Turn the library's own errors into one line and an exit code; bugs keep their traceback."""
-    from kerasd2l.data import DataError
+    from kerasd2l.data import DataError, data_error_in
     from kerasd2l.export import InputError, SavedModelError
     from kerasd2l.run import RunError
     from kerasd2l.training import (
@@ -69,6 +69,11 @@ def known_failures() -> Iterator[None]:
         OSError,  # a full disk, a folder that may not be written: the message names the file
     ) as error:
         raise click.ClickException(str(error)) from error
+    except Exception as error:
+        told = data_error_in(error) if type(error).__module__.startswith("tensorflow") else None
+        if told is None:
+            raise
+        raise click.ClickException(str(told)) from error
 
 
 def usage_error(error: Exception, hint: str | None = None) -> click.BadParameter:
@@ -142,6 +147,26 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
+def skip_broken_setting(name: str, wanted: bool) -> dict[str, Any]:
+    """Turn --skip-broken into the argument of a recipe that reads pictures of one's own.
+
+    Raises:
+        click.UsageError: the recipe reads none.
+    """
+    if not wanted:
+        return {}
+    try:
+        entry = recipe.find(name)
+    except recipe.UnknownName as error:
+        raise usage_error(error) from error
+    if "skip_broken" not in recipe.parameters(entry.function):
+        raise click.BadParameter(
+            f"{entry.name} reads no pictures of one's own: nothing to skip. Leave it away.",
+            param_hint="--skip-broken",
+        )
+    return {"skip_broken": True}
+
+
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
     """Add --data and --data-dir."""
     kinds = click.Choice(["auto", "builtin", "files", "download"])
@@ -156,6 +181,9 @@ def data_options(default: str | None = "auto", help: str = "Where the data comes
     return add
 
 
+skip_broken_option = click.option(
+    "--skip-broken", is_flag=True, help="Leave out broken pictures of one's own, and count them."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 savedmodels_option = click.option(
     "--savedmodels",

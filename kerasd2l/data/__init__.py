@@ -33,9 +33,9 @@ _MODULES = (
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {module: module for module in _MODULES}
-    | dict.fromkeys(("DataError", "Source", "resolve"), "source")
+    | dict.fromkeys(("DataError", "Source", "data_error_in", "resolve"), "source")
     | dict.fromkeys(("download", "fetch"), "transfer")
-    | dict.fromkeys(("load_pictures", "picture_shape"), "picture_sets")
+    | dict.fromkeys(("PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),

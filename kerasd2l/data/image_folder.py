@@ -23,6 +23,10 @@ else:
 
 NAME = "image_folder"
 _TEST_SHARE = 5  # without a test folder, every fifth picture of a class is for test
+_WAYS = (
+    "Replace or remove it, or leave out what is broken with --skip-broken (skip_broken=True in "
+    "Python)."
+)
 _LAYOUT = "CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE"
 
 _log = logging.getLogger(__name__)
@@ -71,7 +75,8 @@ def load(
         resize: int or (height, width): what every picture is stretched to.
         channels: 3 for colour, 1 for grey; the others are converted.
         skip_broken: bool, leave out pictures that cannot be read, say how many, and list them in
-            `assets["skipped_pictures"]`. False: the first one is an error.
+            `assets["skipped_pictures"]`, which grows when one breaks while training. False: the
+            first one is an error.
         memory: int, bytes that the decoded pictures may take.
 
     Returns:
@@ -101,12 +106,15 @@ def load(
     budget = memory - sum(reader.bytes for reader in readers.values())
     for reader in readers.values():
         reader.read(skip_broken=skip_broken, keep=budget >= 0)
-    skipped = {name: reason for reader in readers.values() for name, reason in reader.skipped}
+    skipped = {name: why for reader in readers.values() for name, why in reader.skipped.items()}
+    listed = sorted(skipped)
     if skipped:
         _warn(root, skipped, sum(len(tree.paths) for tree in trees.values()))
         _check_classes({split: reader.tree for split, reader in readers.items()}, class_names, root)
     batches = {
-        split: reader.batches(batch_size, source.seed if split == "train" else None)
+        split: reader.batches(
+            batch_size, source.seed if split == "train" else None, listed if skip_broken else None
+        )
         for split, reader in readers.items()
     }
     found = {split: value.dataset for split, value in batches.items()}
@@ -116,7 +124,7 @@ def load(
         test=found.get("test"),
         features={"pixels": TensorSpec((*size, channels), "float32")},
         assets={"class_names": list(class_names)}
-        | ({"skipped_pictures": sorted(skipped)} if skipped else {}),
+        | ({"skipped_pictures": listed} if skip_broken else {}),
         size={split: value.size for split, value in batches.items()},
         order=batches["train"].order,
     )
@@ -181,9 +189,13 @@ def _folders(folder: Path) -> list[str]:
 def _classes(folder: Path, root: Path) -> tuple[str, ...]:
     classes = tuple(_folders(folder))
     if len(classes) < 2:
+        loose = sum(path.name.lower().endswith(pictures.SUFFIXES) for path in folder.iterdir())
+        itself = (
+            f" It holds {loose} pictures itself: is the folder above it meant?" if loose else ""
+        )
         raise DataError(
             f"{folder}: expected a folder for each of at least two classes, received "
-            f"{', '.join(classes) or 'none'}. {root} should hold {_LAYOUT}."
+            f"{', '.join(classes) or 'none'}.{itself} {root} should hold {_LAYOUT}."
         )
     return classes
 
@@ -237,7 +249,7 @@ class _Reader:
         self.root, self.tree, self.size, self.channels = root, tree, size, channels
         self.bytes = len(tree.paths) * size[0] * size[1] * channels
         self.arrays: np.ndarray | None = None
-        self.skipped: list[tuple[str, str]] = []
+        self.skipped: dict[str, str] = {}
 
     def read(self, *, skip_broken: bool, keep: bool) -> None:
         """Decode every picture; keep the arrays, or only know that they are whole."""
@@ -248,12 +260,9 @@ class _Reader:
             if error is None:
                 whole.append(i)
             elif skip_broken:
-                self.skipped.append((str(self.tree.paths[i].relative_to(self.root)), str(error)))
+                self.skipped[str(self.tree.paths[i].relative_to(self.root))] = str(error)
             else:
-                raise DataError(
-                    f"{error}. Replace or remove it, or leave out what is broken with "
-                    "--set skip_broken=true."
-                ) from error
+                raise DataError(f"{error}. {_WAYS}") from error
         if self.skipped:
             self.tree = self.tree.pick(whole)
             self.arrays = None if self.arrays is None else self.arrays[whole]
@@ -274,13 +283,21 @@ class _Reader:
             raise pictures.BrokenPicture(f"{path} cannot be read: {error}") from error
         return pictures.decode(content, str(path), self.channels)
 
-    def batches(self, batch_size: int, seed: int | None) -> pipeline.Batches:
-        """Batch what was kept, or decode anew for each batch."""
+    def batches(
+        self, batch_size: int, seed: int | None, skipped: list[str] | None
+    ) -> pipeline.Batches:
+        """Batch what was kept, or decode anew for each batch.
+
+        `skipped` lists what was left out, and takes what breaks later; None: that is an error.
+        """
 
         def transform(x, y):
             if self.arrays is None:
-                x = tf.numpy_function(self._decode_batch, [x], tf.uint8)
+                x, whole = tf.numpy_function(
+                    lambda names: self._decode_batch(names, skipped), [x], (tf.uint8, tf.bool)
+                )
                 x = tf.ensure_shape(x, (None, *self.size, self.channels))
+                y = tf.boolean_mask(y, tf.ensure_shape(whole, (None,)))
             return pipeline.scale_images(x), tf.cast(y, tf.int32)
 
         x = self.arrays
@@ -289,9 +306,25 @@ class _Reader:
         arrays = (x, np.array(self.tree.labels, np.int32))
         return pipeline.from_arrays(arrays, batch_size=batch_size, seed=seed, transform=transform)
 
-    def _decode_batch(self, names: np.ndarray) -> np.ndarray:
-        paths = [Path(os.fsdecode(name)) for name in names]
-        return np.stack([pictures.fit(self.decode(path), self.size) for path in paths])
+    def _decode_batch(
+        self, names: np.ndarray, skipped: list[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the whole pictures of a batch, and which ones they are."""
+        found, whole = [], np.ones(len(names), bool)
+        for place, path in enumerate(Path(os.fsdecode(name)) for name in names):
+            try:
+                found.append(pictures.fit(self.decode(path), self.size))
+            except pictures.BrokenPicture as error:
+                if skipped is None:
+                    raise DataError(f"{error}. {_WAYS}") from error
+                whole[place] = False
+                name = str(path.relative_to(self.root))
+                if name not in skipped:
+                    skipped.append(name)
+                    _log.warning("left out while reading: %s", error)
+        if not found:
+            raise DataError(f"{self.root}: a batch has no whole picture left, {path} among them.")
+        return np.stack(found), whole
 
 
 def _warn(root: Path, skipped: dict[str, str], total: int) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from kerasd2l.data import cifar10, fashion_mnist, image_folder, mnist
 from kerasd2l.data.source import Source
 from kerasd2l.recipe import Data
+
+Dataset = Literal["fashion_mnist", "mnist", "cifar10", "image_folder"]
 
 _SHAPES = {
     "fashion_mnist": (28, 28, 1),
@@ -76,3 +81,58 @@ def load_pictures(
         )
     module = {"fashion_mnist": fashion_mnist, "mnist": mnist, "cifar10": cifar10}[dataset]
     return module.load(source, batch_size=batch_size, resize=resize)
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """The pictures of a recipe: which set, at what size, and what to do with broken ones.
+
+    Args:
+        dataset: "fashion_mnist", "mnist", "cifar10" or "image_folder".
+        resize: int, pixels of a side, or None for the set's own size.
+        least: int, the smallest side that the network does not shrink to nothing.
+        skip_broken: bool, leave out what cannot be read of "image_folder".
+
+    Raises:
+        ValueError: as `picture_shape`; pictures that are too small; `skip_broken` for a published
+            set.
+
+    Example:
+        >>> PictureSet("mnist", resize=32, least=16).shape
+        (32, 32, 1)
+    """
+
+    dataset: str
+    resize: int | None = None
+    least: int = 1
+    skip_broken: bool = False
+
+    def __post_init__(self):
+        height, width, _ = self.shape
+        if min(height, width) < self.least:
+            raise ValueError(
+                f"`resize` must be at least {self.least}: the network shrinks smaller pictures "
+                f"below one pixel. Received: resize={self.resize}, dataset={self.dataset} "
+                f"({height} x {width} pixels)."
+            )
+        if self.skip_broken and self.dataset != image_folder.NAME:
+            raise ValueError(
+                "`skip_broken` is for pictures of one's own; published sets are read whole or not "
+                f"at all. Received: skip_broken=True, dataset={self.dataset}. "
+                f"Use dataset={image_folder.NAME}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a picture."""
+        return picture_shape(self.dataset, self.resize)
+
+    def load(self, source: Source | str | None, *, batch_size: int) -> Data:
+        """Load the pictures as `load_pictures` does."""
+        return load_pictures(
+            self.dataset,
+            source,
+            batch_size=batch_size,
+            resize=self.resize,
+            skip_broken=self.skip_broken,
+        )

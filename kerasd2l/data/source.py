@@ -13,6 +13,7 @@ $XDG_CACHE_HOME. (The proxy variables are urllib's.)
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,17 @@ KINDS = ("auto", "builtin", "files", "download")
 
 class DataError(Exception):
     """Data that is missing, damaged, unreachable or not what it claims; says what to do next."""
+
+
+def data_error_in(error: BaseException) -> DataError | None:
+    """Return the DataError that a step of tf.data raised and TensorFlow wrapped, or None.
+
+    Args:
+        error: an error of TensorFlow; its message has the name and the text of the first one.
+    """
+    kinds = "|".join(kind.__name__ for kind in (DataError, *DataError.__subclasses__()))
+    found = re.search(rf"\b(?:{kinds}): (.+)", str(error))
+    return DataError(found[1].strip()) if found else None
 
 
 @dataclass(frozen=True)

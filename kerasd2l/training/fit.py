@@ -109,6 +109,9 @@ def fit(
         save_model(model, run)
     recorder.draw(history)
     summary = summarise(run, history, time.perf_counter() - began)
+    if "skipped_pictures" in data.assets:  # the list may have grown while training
+        run.write("assets.json", data.assets)
+        summary["skipped_pictures"] = len(data.assets["skipped_pictures"])
     run.write("summary.json", summary)
     return summary
 

@@ -133,7 +133,7 @@ TRUNCATED = encoded("RGB", (64, 64), "JPEG")[:900]
 )
 def test_broken_pictures_are_named_or_left_out_and_counted(content, message, tmp_path, caplog):
     root = write(tmp_path, {**animals(), "dog/broken.jpg": content})
-    with pytest.raises(DataError, match=message + r".*--set skip_broken=true"):
+    with pytest.raises(DataError, match=message + r".*--skip-broken"):
         image_folder.load(Source("files", root), resize=16)
     for memory in (0, 1 << 20):
         caplog.clear()

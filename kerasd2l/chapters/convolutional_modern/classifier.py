@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from kerasd2l import data, export
 from kerasd2l._lazy import lazy
+from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Expected, Recipe
 
 keras = lazy("keras")
 
-Dataset = Literal["fashion_mnist", "mnist", "cifar10", "image_folder"]
+__all__ = ["Dataset", "image_recipe", "published"]
 
 
 def image_recipe(
@@ -44,23 +44,12 @@ def image_recipe(
     Raises:
         ValueError: pictures that are too small, or broken pictures where there are none.
     """
-    height, width, channels = data.picture_shape(dataset, resize)
-    if height < least:
-        raise ValueError(
-            f"`resize` must be at least {least}: the network shrinks smaller pictures below one "
-            f"pixel. Received: resize={resize}, dataset={dataset} ({height} x {width} pixels)."
-        )
-    if skip_broken and dataset != "image_folder":
-        raise ValueError(
-            "`skip_broken` is for pictures of one's own; published sets are read whole or not at "
-            f"all. Received: skip_broken=True, dataset={dataset}. Use dataset=image_folder."
-        )
+    pictures = data.PictureSet(dataset, resize=resize, least=least, skip_broken=skip_broken)
+    height, width, channels = pictures.shape
     return Recipe(
         section=section,
         dataset=dataset,
-        data=lambda source: data.load_pictures(
-            dataset, source, batch_size=batch_size, resize=resize, skip_broken=skip_broken
-        ),
+        data=lambda source: pictures.load(source, batch_size=batch_size),
         model=lambda d: build(d.features["pixels"].shape, len(d.assets["class_names"])),
         optimizer=lambda: keras.optimizers.SGD(learning_rate),
         loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),

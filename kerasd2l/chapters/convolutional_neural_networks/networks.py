@@ -7,6 +7,7 @@ from typing import Literal
 
 from kerasd2l import data, export, figures, models
 from kerasd2l._lazy import lazy
+from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
 keras = lazy("keras")
@@ -16,7 +17,9 @@ kerasfile = lazy("kerasd2l.export.kerasfile")
 
 def lenet(
     *,
-    dataset: Literal["fashion_mnist", "mnist"] = "fashion_mnist",
+    dataset: Dataset = "fashion_mnist",
+    resize: int | None = None,
+    skip_broken: bool = False,
     activation: Literal["sigmoid", "relu", "tanh"] = "sigmoid",
     pooling: Literal["average", "max"] = "average",
     learning_rate: float = 0.9,
@@ -28,15 +31,23 @@ def lenet(
     Section: "lenet". Xavier weights, SGD, cross-entropy, all as in the book.
     Expected: test accuracy 0.779-0.828 after 10 epochs (d2l-zh notebooks, PyTorch and TensorFlow).
     A modern variant: --set dataset=mnist --set activation=relu --set pooling=max --set
-    learning_rate=0.3. The builtin digits are few: they need smaller batches and ReLU.
+    learning_rate=0.3. The builtin digits are few: they need smaller batches and ReLU. One's own
+    pictures: --set dataset=image_folder --set resize=28 --data files --data-dir FOLDER.
     Command: kerasd2l train lenet --data files --export
     """
     published = Expected("test_accuracy", 0.779, 0.828, "d2l-zh notebooks")
-    as_published = (dataset, activation, pooling) == ("fashion_mnist", "sigmoid", "average")
+    as_published = (dataset, resize, activation, pooling) == (
+        "fashion_mnist",
+        None,
+        "sigmoid",
+        "average",
+    )
+    pictures = data.PictureSet(dataset, resize=resize, least=12, skip_broken=skip_broken)
+    height, width, channels = pictures.shape
     return Recipe(
         section="lenet",
         dataset=dataset,
-        data=lambda source: getattr(data, dataset).load(source, batch_size=batch_size),
+        data=lambda source: pictures.load(source, batch_size=batch_size),
         model=lambda d: models.lenet(
             d.features["pixels"].shape,
             len(d.assets["class_names"]),
@@ -48,7 +59,7 @@ def lenet(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=28, width=28, channels=1),
+        endpoints=export.image_classifier(height=height, width=width, channels=channels),
         expected=published if as_published else None,
     )
 

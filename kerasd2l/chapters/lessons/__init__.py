@@ -12,8 +12,13 @@ from kerasd2l.chapters.lessons.gradients import (
     logistic_function,
 )
 from kerasd2l.chapters.lessons.loaders import dataset_dataloader
-from kerasd2l.chapters.lessons.networks import diabetes, logistic_regression, mnist_mlp
-from kerasd2l.chapters.lessons.pictures import mnist_cnn, mnist_inception, mnist_resnet
+from kerasd2l.chapters.lessons.networks import diabetes, logistic_regression
+from kerasd2l.chapters.lessons.pictures import (
+    mnist_cnn,
+    mnist_inception,
+    mnist_mlp,
+    mnist_resnet,
+)
 
 __all__ = [
     "backprop_by_hand",

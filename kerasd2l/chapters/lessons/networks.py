@@ -1,4 +1,4 @@
-"""The lessons that train a network: hours of learning, diabetes, handwritten digits."""
+"""The lessons that train a network on numbers: hours of learning, diabetes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from kerasd2l import data, export, models
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Expected, Recipe
+from kerasd2l.recipe import Recipe
 
 keras = lazy("keras")
 np = lazy("numpy")
@@ -82,36 +82,6 @@ def diabetes(
             ),
             export.binary_classifier((8,), name="predict", input_name="features"),
         ),
-    )
-
-
-def mnist_mlp(
-    *,
-    learning_rate: float = 0.01,
-    momentum: float = 0.5,
-    batch_size: int = 64,
-    epochs: int = 9,
-) -> Recipe:
-    """Train an MLP 784-512-256-128-64-10 on MNIST (60,000 + 10,000, 28 x 28 grey).
-
-    Section: "softmax-mnist-mlp". ReLU, pixels normalised by mean 0.1307 and deviation 0.3081 inside
-    the model, SGD with momentum, cross-entropy.
-    Expected: test accuracy 0.97 (the lesson, which names no epochs).
-    The export answers kerasd2l predict savedmodels/mnist_mlp digit.png
-    Command: kerasd2l train mnist_mlp --data files --export
-    """
-    return Recipe(
-        section="softmax-mnist-mlp",
-        dataset="mnist",
-        data=lambda source: data.mnist.load(source, batch_size=batch_size),
-        model=lambda d: models.mnist_mlp(d.features["pixels"].shape, len(d.assets["class_names"])),
-        optimizer=lambda: keras.optimizers.SGD(learning_rate, momentum=momentum),
-        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=export.image_classifier(height=28, width=28, channels=1),
-        expected=Expected("test_accuracy", 0.97, 0.97, "lesson 9"),
     )
 
 

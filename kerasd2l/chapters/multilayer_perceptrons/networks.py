@@ -6,6 +6,7 @@ from typing import Literal
 
 from kerasd2l import data, export, figures, models, scratch
 from kerasd2l._lazy import lazy
+from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
 keras = lazy("keras")
@@ -14,6 +15,9 @@ np = lazy("numpy")
 
 def mlp(
     *,
+    dataset: Dataset = "fashion_mnist",
+    resize: int | None = None,
+    skip_broken: bool = False,
     implementation: Literal["concise", "scratch"] = "concise",
     hidden_units: tuple[int, ...] = (256,),
     activation: Literal["relu", "sigmoid", "tanh"] = "relu",
@@ -24,7 +28,8 @@ def mlp(
     """Train a multilayer perceptron 784-256-10 on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey).
 
     Section: "mlp-concise". ReLU, weights from N(0, 0.01^2), SGD, cross-entropy. "scratch" is
-    section "mlp-scratch": own matrices, own ReLU, own loss and optimizer.
+    section "mlp-scratch": own matrices, own ReLU, own loss and optimizer. One's own pictures:
+    --set dataset=image_folder --set resize=28 --data files --data-dir FOLDER.
     Expected: the book asserts train loss < 0.5 and test accuracy in (0.7, 1].
     Command: kerasd2l train mlp --data files
     """
@@ -35,7 +40,9 @@ def mlp(
             f"Received: activation={activation}."
         )
     _check_layers(hidden_units)
+    pictures = data.PictureSet(dataset, resize=resize, skip_broken=skip_broken)
     return _classifier(
+        pictures,
         section=f"mlp-{implementation}",
         model=lambda shape, classes: (
             scratch.MLPScratch(classes, hidden_units)
@@ -51,6 +58,9 @@ def mlp(
 
 def dropout_mlp(
     *,
+    dataset: Dataset = "fashion_mnist",
+    resize: int | None = None,
+    skip_broken: bool = False,
     implementation: Literal["concise", "scratch"] = "concise",
     hidden_units: tuple[int, ...] = (256, 256),
     dropout_rates: tuple[float, ...] = (0.2, 0.5),
@@ -61,7 +71,8 @@ def dropout_mlp(
     """Train 784-256-256-10 with dropout 0.2 and 0.5 on Fashion-MNIST (60,000 + 10,000 pictures).
 
     Section: "dropout". Dropout after each hidden ReLU, weights from N(0, 0.01^2), SGD. "scratch"
-    has its own matrices and its own mask. The high learning rate is the book's.
+    has its own matrices and its own mask. The high learning rate is the book's. One's own
+    pictures: --set dataset=image_folder --set resize=28 --data files --data-dir FOLDER.
     Expected: the book asserts train loss < 0.5 and test accuracy in (0.7, 1].
     Command: kerasd2l train dropout_mlp --data files
     """
@@ -72,7 +83,9 @@ def dropout_mlp(
             "`dropout_rates` must be one number in [0, 1) for each hidden layer. "
             f"Received: dropout_rates={dropout_rates}, hidden_units={hidden_units}."
         )
+    pictures = data.PictureSet(dataset, resize=resize, skip_broken=skip_broken)
     return _classifier(
+        pictures,
         section="dropout",
         model=lambda shape, classes: (
             scratch.DropoutMLPScratch(classes, hidden_units, dropout_rates)
@@ -94,13 +107,22 @@ def _check_layers(hidden_units: tuple[int, ...]) -> None:
 
 
 def _classifier(
-    *, section: str, model, by_hand: bool, learning_rate: float, batch_size: int, epochs: int
+    pictures,
+    *,
+    section: str,
+    model,
+    by_hand: bool,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
 ) -> Recipe:
     """Make the recipe that all networks of this chapter share; `model` is (shape, classes)."""
+    height, width, channels = pictures.shape
+    asserted = Expected("test_accuracy", 0.7, 1.0, "asserted by the book")
     return Recipe(
         section=section,
-        dataset="fashion_mnist",
-        data=lambda source: data.fashion_mnist.load(source, batch_size=batch_size),
+        dataset=pictures.dataset,
+        data=lambda source: pictures.load(source, batch_size=batch_size),
         model=lambda d: model(d.features["pixels"].shape, len(d.assets["class_names"])),
         optimizer=lambda: (scratch.SGDScratch if by_hand else keras.optimizers.SGD)(learning_rate),
         loss=lambda: (
@@ -111,8 +133,8 @@ def _classifier(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=28, width=28, channels=1),
-        expected=Expected("test_accuracy", 0.7, 1.0, "asserted by the book"),
+        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        expected=asserted if pictures.dataset == "fashion_mnist" else None,
     )
 
 
