@@ -32,7 +32,8 @@ def data_error_in(error: BaseException) -> DataError | None:
     Args:
         error: an error of TensorFlow; its message has the name and the text of the first one.
     """
-    kinds = "|".join(kind.__name__ for kind in (DataError, *DataError.__subclasses__()))
+    known: list[type] = [DataError, *DataError.__subclasses__()]
+    kinds = "|".join(kind.__name__ for kind in known)
     found = re.search(rf"\b(?:{kinds}): (.+)", str(error))
     return DataError(found[1].strip()) if found else None
 
