@@ -1,20 +1,33 @@
 #!/usr/bin/env python
-"""Time the training loop against plain `model.fit` on the same compiled model and data.
+"""Time the training loop against plain `model.fit`, and against PyTorch where it is installed.
 
-The two alternate, one epoch each, after a warm-up; medians and their ratio are printed. Each has a
-model of its own with the same weights, so neither profits from the other's compiled functions.
+They alternate, one epoch each, after a warm-up; medians and their ratios are printed. Each has a
+model of its own with the same starting weights, so none profits from the other's compiled
+functions. A step is whole: forward, loss, backward, optimizer, and the sums of loss and accuracy.
+"elsewhere_cores" are the cores that other processes took meanwhile: figures want a quiet machine.
+
+With PyTorch all three train on the very same batches, made before the timing begins ("feed":
+"memory"); PyTorch gets them as ready channels-first tensors. Without it the loop and `model.fit`
+read the recipe's own pipeline ("feed": "pipeline").
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import itertools
 import json
+import os
 import resource
 import statistics
 import time
 
 import click
+import numpy as np
 
 from kerasd2l.cli import data_options, load_recipe, parse_settings, say, use_tensorflow
+
+BATCHES_MIB = 1024  # what the batches in memory may take, once for each framework
 
 
 @click.command()
@@ -23,46 +36,139 @@ from kerasd2l.cli import data_options, load_recipe, parse_settings, say, use_ten
 @data_options()
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
+@click.option("--fit/--no-fit", "with_fit", default=True, help="Time model.fit, too.")
+@click.option(
+    "--torch/--no-torch", "with_torch", default=None, help="Default: where it is installed."
+)
+@click.option(
+    "--torch-layout",
+    type=click.Choice(["auto", "contiguous", "channels_last"]),
+    default="auto",
+    show_default=True,
+    help="PyTorch's memory format; auto tries both and takes the faster one.",
+)
+@click.option("--jit/--no-jit", default=None, help="XLA for ours; default: as the recipe says.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(name, pairs, data, data_dir, rounds, limit_steps, as_json):
-    """Time one epoch of recipe NAME in our loop and in model.fit."""
+def main(
+    name,
+    pairs,
+    data,
+    data_dir,
+    rounds,
+    limit_steps,
+    with_fit,
+    with_torch,
+    torch_layout,
+    jit,
+    as_json,
+):
+    """Time one epoch of recipe NAME in our loop, in model.fit and in PyTorch."""
     recipe = load_recipe(name, parse_settings(pairs))
+    if jit is not None:
+        recipe = dataclasses.replace(recipe, jit_compile=jit)
+    installed = importlib.util.find_spec("torch") is not None
+    if with_torch and not installed:
+        raise click.BadParameter("PyTorch is not installed: `pip install torch`, or --no-torch.")
+    with_torch = installed if with_torch is None else with_torch
     use_tensorflow()
     import tensorflow as tf
 
     from kerasd2l.data import Source
     from kerasd2l.training.fit import prepare
 
-    source = Source(kind=data, data_dir=data_dir)
-    strategy = tf.distribute.get_strategy()
+    source, strategy = Source(kind=data, data_dir=data_dir), tf.distribute.get_strategy()
     loaded, ours = prepare(recipe, source, strategy, seed=0)
-    _, theirs = prepare(recipe, source, strategy, seed=0)
-    timers = {
-        "loop": _loop_timer(ours, loaded, limit_steps),
-        "fit": _fit_timer(theirs, loaded, limit_steps),
-    }
-    seconds: dict[str, list[float]] = {kind: [] for kind in timers}
-    for number in range(rounds + 1):  # the first round compiles
-        for kind in timers if number % 2 else reversed(timers):
-            spent = timers[kind](number)
-            if number:
-                seconds[kind].append(spent)
-            say(f"round {number} {kind}: {spent:.3f} s" + ("" if number else " (warm-up)"))
-    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+    training = _torch_training(recipe, ours) if with_torch else None
+    batches = _batches(loaded, recipe, limit_steps) if training else None
+    if batches:
+        loaded = _in_memory(loaded, batches)
+    timers = {"loop": _loop_timer(ours, loaded, limit_steps)}
+    if with_fit:
+        _, theirs = prepare(recipe, source, strategy, seed=0)
+        timers["fit"] = _fit_timer(theirs, loaded, limit_steps)
+    layout = None
+    if training:
+        layout, timers["torch"] = _torch_timer(training, batches, torch_layout)
+    before = _clocks()
+    medians = _alternate(timers, rounds)
+    elsewhere = _elsewhere(before, _clocks())
     steps = min(int(loaded.train.cardinality()), limit_steps or 10**9)
+    examples = min(loaded.size["train"], steps * recipe.batch_size)
     result = {
         "recipe": recipe.name,
         "steps": steps,
         "batch_size": recipe.batch_size,
+        "input_shape": list(ours.input_shape[1:]) if hasattr(ours, "input_shape") else None,
         "rounds": rounds,
-        "loop_seconds": medians["loop"],
-        "fit_seconds": medians["fit"],
-        "ratio": medians["fit"] / medians["loop"],
-        "loop_examples_per_second": _examples(loaded, recipe, steps) / medians["loop"],
-        "fit_examples_per_second": _examples(loaded, recipe, steps) / medians["fit"],
+        "jit_compile": recipe.jit_compile,
+        "feed": "memory" if batches else "pipeline",
+        **{f"{kind}_seconds": seconds for kind, seconds in medians.items()},
+        **({"ratio": medians["fit"] / medians["loop"]} if with_fit else {}),
+        **({"ratio_torch": medians["torch"] / medians["loop"]} if training else {}),
+        **({"torch_layout": layout} if training else {}),
+        **{f"{kind}_examples_per_second": examples / s for kind, s in medians.items()},
+        "elsewhere_cores": elsewhere,
+        # All in one process: the peak is that of everything together.
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     click.echo(json.dumps(result) if as_json else "\n".join(f"{k}: {v}" for k, v in result.items()))
+
+
+def _alternate(timers, rounds: int) -> dict[str, float]:
+    """Let the timers take turns, the first of a round another one each time; return medians."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in timers}
+    for number in range(rounds + 1):  # the first round compiles
+        for kind in list(timers) if number % 2 else list(reversed(timers)):
+            spent = timers[kind](number)
+            if number:
+                seconds[kind].append(spent)
+            say(f"round {number} {kind}: {spent:.3f} s" + ("" if number else " (warm-up)"))
+    return {kind: statistics.median(values) for kind, values in seconds.items()}
+
+
+def _clocks() -> tuple[float, float, float] | None:
+    """Return wall time, this process's CPU seconds, and the whole machine's, as Linux tells."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(number) for number in file.readline().split()[1:]]
+    except (OSError, ValueError):
+        return None
+    busy = sum(ticks[:3]) + sum(ticks[5:7])  # not idle, not waiting for a disk
+    return time.perf_counter(), time.process_time(), busy / os.sysconf("SC_CLK_TCK")
+
+
+def _elsewhere(before, after) -> float | None:
+    """Return how many cores other processes took meanwhile: 0 on a quiet machine."""
+    if before is None or after is None:
+        return None
+    wall, own, busy = (b - a for a, b in zip(before, after, strict=True))
+    return round(max(0.0, busy - own) / wall, 2)
+
+
+def _batches(data, recipe, limit_steps):
+    """Return the first whole batches of the first epoch as numpy arrays, as many as fit."""
+    batches: list = []
+    for x, y in data.epoch(0).as_numpy_iterator():
+        full = len(y) == recipe.batch_size or not batches
+        room = (len(batches) + 1) * x.nbytes <= BATCHES_MIB * 2**20 or not batches
+        if not (full and room) or len(batches) == (limit_steps or len(batches) + 1):
+            break
+        batches.append((x, y))
+    return batches
+
+
+def _in_memory(data, batches):
+    """Return the data with these batches for training, in this order in every epoch."""
+    import tensorflow as tf
+
+    arrays = tuple(np.stack(column) for column in zip(*batches, strict=True))
+    options = tf.data.Options()
+    # TensorFlow's tuning thread holds up the end of an epoch until its next turn (TF 2.21: by up to
+    # as long as the epoch took). There is nothing to tune: the batches are ready.
+    options.autotune.enabled = False
+    train = tf.data.Dataset.from_tensor_slices(arrays).prefetch(2).with_options(options)
+    size = {**data.size, "train": arrays[1].size}
+    return dataclasses.replace(data, train=train, order=None, size=size)
 
 
 def _loop_timer(model, data, limit_steps):
@@ -95,8 +201,44 @@ def _fit_timer(model, data, limit_steps):
     return epoch
 
 
-def _examples(data, recipe, steps: int) -> int:
-    return min(data.size["train"], steps * recipe.batch_size)
+def _torch_training(recipe, model):
+    """Return (memory format) -> a PyTorch training from our weights; None without a reference."""
+    from torch_reference import NoReference, Training, reference
+
+    def training(layout: str):
+        return Training(recipe, reference(recipe, model), channels_last=layout == "channels_last")
+
+    try:
+        training("contiguous")
+    except NoReference as error:
+        say(f"no comparison with PyTorch: {error}")
+        return None
+    return training
+
+
+def _torch_timer(training, batches, layout: str):
+    """Return the memory format, the faster one for "auto", and the function that times an epoch."""
+
+    def timer(layout: str):
+        trained = training(layout)
+        ready = [trained.batch(x, y) for x, y in batches]
+
+        def epoch(number: int) -> float:
+            start = time.perf_counter()
+            trained.epoch(ready)
+            return time.perf_counter() - start
+
+        return epoch
+
+    if layout != "auto":
+        return layout, timer(layout)
+    timers = {kind: timer(kind) for kind in ("contiguous", "channels_last")}
+    seconds = {}
+    for number, kind in itertools.product(range(2), timers):  # the first time warms up
+        seconds[kind] = timers[kind](number)
+    say("PyTorch: " + ", ".join(f"{kind} {spent:.3f} s" for kind, spent in seconds.items()))
+    fastest = min(seconds, key=seconds.__getitem__)
+    return fastest, timers[fastest]
 
 
 if __name__ == "__main__":
