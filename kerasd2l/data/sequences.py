@@ -79,8 +79,9 @@ def sequential_batches(
         batch_size: int B, rows.
         num_steps: int T, tokens in a window.
         seed: int, training: fixes the offset of every epoch. None: evaluation, always from token 0.
-        mark_start: bool, give x as {"tokens": (B, T) int32, "start": (B,) bool} where `start` is
-            True in the first batch of a pass: there, and only there, the state is to be reset.
+        mark_start: bool, give x as {"tokens": (B, T) int32, "start": (B,) bool, "row": (B,) int32}
+            where `start` is True in the first batch of a pass: there, and only there, the state is
+            to be reset. `row` is 0..B - 1: where a batch is shared, it tells whose state is whose.
 
     Returns:
         Batches of x and y as `random_batches`; the number of batches is the same in every epoch.
@@ -118,7 +119,8 @@ def _batches(ids, rows, steps, batch_size, num_steps, seed, mark_start=False) ->
         tokens = tf.ensure_shape(tokens, (batch_size, num_steps + 1))
         x, y = tokens[:, :-1], tokens[:, 1:]
         if mark_start:
-            x = {"tokens": x, "start": tf.fill((batch_size,), step == 0)}
+            start = tf.fill((batch_size,), step == 0)
+            x = {"tokens": x, "start": start, "row": tf.range(batch_size)}
         return x, y
 
     def finish(starts: tf.data.Dataset) -> tf.data.Dataset:
@@ -230,7 +232,7 @@ def language_model_data(
             test = pipeline.from_arrays(windows(held_out, num_steps), batch_size=batch_size)
     features = {"tokens": TensorSpec((num_steps,), "int32")}
     if mark_start:
-        features["start"] = TensorSpec((), "bool")
+        features |= {"start": TensorSpec((), "bool"), "row": TensorSpec((), "int32")}
     return Data(
         train=training.dataset,
         valid=None,

@@ -69,7 +69,7 @@ def load(
         held_out_tokens: int, test on the next so many; 0: no test set.
         partition: "random" or "sequential", see `time_machine.load`.
         level: "char" or "word".
-        mark_start: bool, with "sequential": x = {"tokens", "start"}, see `sequential_batches`.
+        mark_start: bool, with "sequential": x is a dict, see `sequential_batches`.
         min_freq: int, rarer tokens become `<unk>`.
 
     Returns:

@@ -102,7 +102,7 @@ def load(
         partition: "random" (the state starts anew in every batch) or "sequential" (row b goes on
             where it ended in the batch before).
         level: "char" or "word".
-        mark_start: bool, with "sequential": x = {"tokens", "start"}, see `sequential_batches`.
+        mark_start: bool, with "sequential": x is a dict, see `sequential_batches`.
         min_freq: int, rarer tokens become `<unk>`.
 
     Returns:

@@ -68,6 +68,7 @@ def test_evaluation_starts_at_the_first_token_and_marks_it():
             [10, 27],
         ]
         assert [x["start"].numpy().tolist() for x, _ in found] == [[True] * 2] + [[False] * 2] * 2
+        assert [x["row"].numpy().tolist() for x, _ in found] == [[0, 1]] * 3
 
 
 def test_mark_start_is_set_in_the_first_batch_of_each_training_epoch_only():
