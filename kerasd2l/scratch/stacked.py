@@ -95,6 +95,9 @@ class StackedRNNScratch(keras.layers.Layer):
             )
             for i in range(num_layers)
         ]
+        self.state_names = tuple(
+            f"{name}_{i + 1}" for i, rnn in enumerate(self.rnns) for name in rnn.state_names
+        )
 
     def keras_weights(self) -> list[np.ndarray]:
         """Return the weights as Keras layers in a row keep them."""
