@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kerasd2l import data, export, layers, metrics, models, scratch
+from kerasd2l import data, export, layers, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
 
 keras = lazy("keras")
+metrics = lazy("kerasd2l.metrics")
 
 Corpus = Literal["time_machine", "shakespeare"]
 Token = Literal["char", "word"]
