@@ -12,6 +12,7 @@ from kerasd2l.chapters.layer_catalogue.convolutions import (
     transposed_convolution,
 )
 from kerasd2l.chapters.layer_catalogue.normalizations import normalization_layers
+from kerasd2l.chapters.layer_catalogue.recurrent import recurrent_layers
 from kerasd2l.chapters.layer_catalogue.resampling import (
     pooling_layers,
     unfold_and_fold,
@@ -27,6 +28,7 @@ __all__ = [
     "normalization_layers",
     "padding_layers",
     "pooling_layers",
+    "recurrent_layers",
     "transposed_convolution",
     "unfold_and_fold",
     "upsampling",

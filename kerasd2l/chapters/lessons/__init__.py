@@ -11,6 +11,7 @@ from kerasd2l.chapters.lessons.gradients import (
     linear_regression_four_steps,
     logistic_function,
 )
+from kerasd2l.chapters.lessons.hello import learn_hello, one_hot_or_embedding
 from kerasd2l.chapters.lessons.loaders import dataset_dataloader
 from kerasd2l.chapters.lessons.networks import diabetes, logistic_regression
 from kerasd2l.chapters.lessons.pictures import (
@@ -27,6 +28,7 @@ __all__ = [
     "exhaustive_search",
     "float_representation",
     "gradient_descent",
+    "learn_hello",
     "linear_regression_four_steps",
     "logistic_function",
     "logistic_regression",
@@ -34,5 +36,6 @@ __all__ = [
     "mnist_inception",
     "mnist_mlp",
     "mnist_resnet",
+    "one_hot_or_embedding",
     "stochastic_gradient_descent",
 ]

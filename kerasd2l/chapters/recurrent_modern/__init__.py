@@ -1,6 +1,25 @@
 """Modern recurrent networks: gates, depth, both directions, and from there to translation."""
 
 from kerasd2l.chapters.recurrent_modern.corpora import translation_lengths
+from kerasd2l.chapters.recurrent_modern.depth import both_directions, stacked_layers
+from kerasd2l.chapters.recurrent_modern.gates import gru_gates, lstm_gates
+from kerasd2l.chapters.recurrent_modern.language import (
+    bidirectional_lstm_lm,
+    deep_lstm_lm,
+    gru_lm,
+    lstm_lm,
+)
 from kerasd2l.chapters.recurrent_modern.search import hidden_states
 
-__all__ = ["hidden_states", "translation_lengths"]
+__all__ = [
+    "bidirectional_lstm_lm",
+    "both_directions",
+    "deep_lstm_lm",
+    "gru_gates",
+    "gru_lm",
+    "hidden_states",
+    "lstm_gates",
+    "lstm_lm",
+    "stacked_layers",
+    "translation_lengths",
+]

@@ -5,14 +5,26 @@ from kerasd2l.chapters.recurrent_neural_networks.corpora import (
     partitioning,
     text_preprocessing,
 )
+from kerasd2l.chapters.recurrent_neural_networks.from_scratch import (
+    rnn_from_scratch,
+    rnn_hidden_state,
+)
+from kerasd2l.chapters.recurrent_neural_networks.language import rnn_lm
 from kerasd2l.chapters.recurrent_neural_networks.series import (
     sequence_mlp,
     sequence_predictions,
 )
+from kerasd2l.chapters.recurrent_neural_networks.through_time import (
+    backpropagation_through_time,
+)
 
 __all__ = [
+    "backpropagation_through_time",
     "ngram_statistics",
     "partitioning",
+    "rnn_from_scratch",
+    "rnn_hidden_state",
+    "rnn_lm",
     "sequence_mlp",
     "sequence_predictions",
     "text_preprocessing",

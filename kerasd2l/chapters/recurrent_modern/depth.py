@@ -1,0 +1,161 @@
+"""Recurrent layers on top of each other, and in both directions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from kerasd2l import figures, layers, scratch
+from kerasd2l._lazy import lazy
+from kerasd2l.recipe import Demo, DemoResult
+
+keras = lazy("keras")
+np = lazy("numpy")
+tf = lazy("tensorflow")
+
+_BATCH, _STEPS, _SIZE = 4, 12, 8
+
+
+def stacked_layers(
+    *, kind: Literal["rnn", "gru", "lstm"] = "lstm", num_layers: int = 2, units: int = 16
+) -> Demo:
+    """Stack recurrent layers in three ways that compute the same.
+
+    Section: "deep-rnn". By hand; as Keras layers in a row (layer by layer, all steps at once); as
+    cells stepped together (step by step, all layers at once). The state is that of every layer, the
+    output the hidden states of the top layer alone.
+    Expected: no differences; for 28 tokens and 256 units the second layer of an LSTM adds 525,312
+    weights to the 291,840 of the first.
+    Command: kerasd2l run stacked_layers --set kind=gru --set num_layers=3
+    """
+    for name, value in (("num_layers", num_layers), ("units", units)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+    return Demo("deep-rnn", lambda: _stack(kind, num_layers, units))
+
+
+def _stack(kind: str, num_layers: int, units: int) -> DemoResult:
+    X = _inputs()
+    by_hand = scratch.StackedRNNScratch(
+        units, num_layers, kind, return_sequences=True, return_state=True, stddev=0.3, seed=0
+    )
+    outputs, *states = by_hand(X)
+    more = {"reset_after": False} if kind == "gru" else {}
+    row = keras.Sequential(
+        [keras.Input((None, _SIZE))]
+        + [_concise(kind)(units, return_sequences=True, **more) for _ in range(num_layers)]
+    )
+    scratch.copy_to_keras(by_hand, row)
+    cell = {"rnn": "SimpleRNNCell", "gru": "GRUCell", "lstm": "LSTMCell"}[kind]
+    cells = [getattr(keras.layers, cell)(units, **more) for _ in range(num_layers)]
+    together = keras.layers.RNN(keras.layers.StackedRNNCells(cells), return_sequences=True)
+    together.build((None, None, _SIZE))
+    scratch.copy_to_keras(by_hand, together)
+    book = scratch.StackedRNNScratch(256, num_layers, kind)
+    book.build((None, None, 28))
+    values = {
+        "inputs": list(X.shape),
+        "outputs": list(outputs.shape),
+        "states": {
+            name: list(state.shape) for name, state in zip(by_hand.state_names, states, strict=True)
+        },
+        "largest difference of the outputs from the top layer's last state": _apart(
+            outputs[:, -1], states[-len(by_hand.rnns[0].state_names)]
+        ),
+        "largest difference from Keras layers in a row": _apart(outputs, row(X)),
+        "largest difference from cells stepped together": _apart(outputs, together(X)),
+        "weights of each layer, 28 tokens and 256 units": [rnn.count_params() for rnn in book.rnns],
+    }
+    return DemoResult(values)
+
+
+def both_directions(
+    *, kind: Literal["rnn", "gru", "lstm"] = "lstm", units: int = 16, seed: int = 0
+) -> Demo:
+    """Read a sequence from both ends, and see why that cannot predict the next token.
+
+    Section: "bi-rnn". A bidirectional layer against its two halves run apart, the second on the
+    reversed sequence. Figure: how strongly the output of each step depends on the input of each
+    step: on the past alone in one direction, on everything in both. A language model in both
+    directions sees in training the very token that it shall predict, and has no future to read when
+    it writes.
+    Expected: outputs (4, 12, 2 x units); no difference from the two halves; one direction does not
+    depend on later inputs at all, both directions do.
+    Command: kerasd2l run both_directions --out figures
+    """
+    if units < 1:
+        raise ValueError(f"`units` must be at least 1. Received: units={units}.")
+    return Demo("bi-rnn", lambda: _directions(kind, units, seed))
+
+
+def _directions(kind: str, units: int, seed: int) -> DemoResult:
+    X = _inputs()
+    by_hand = scratch.BiRNNScratch(
+        units, kind, return_sequences=True, return_state=True, stddev=0.4, seed=seed
+    )
+    outputs, *states = by_hand(X)
+    more = {"reset_after": False} if kind == "gru" else {}
+    concise = keras.layers.Bidirectional(_concise(kind)(units, return_sequences=True, **more))
+    concise.build(X.shape)
+    scratch.copy_to_keras(by_hand, concise)
+    forwards = by_hand.f_rnn(X)[0]
+    backwards = by_hand.b_rnn.__class__.from_config(
+        {**by_hand.b_rnn.get_config(), "go_backwards": False, "return_state": False}
+    )
+    backwards.build(X.shape)
+    backwards.set_weights(by_hand.b_rnn.get_weights())
+    halves = np.concatenate([forwards, backwards(X[:, ::-1])[:, ::-1]], axis=-1)
+    dependence = {
+        "one direction": _dependence(lambda x: by_hand.f_rnn(x)[0], X),
+        "both directions": _dependence(lambda x: by_hand(x)[0], X),
+    }
+    later = np.triu_indices(_STEPS, 1)
+    values: dict[str, Any] = {
+        "outputs": list(outputs.shape),
+        "states": [list(state.shape) for state in states],
+        "largest difference from two layers, one on the reversed sequence": _apart(outputs, halves),
+        "largest difference from keras.layers.Bidirectional": _apart(outputs, concise(X)),
+        "largest dependence on later inputs": {
+            name: float(matrix[later].max()) for name, matrix in dependence.items()
+        },
+    }
+    return DemoResult(values, {"dependence": _draw(dependence)})
+
+
+def _inputs():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(_BATCH, _STEPS, _SIZE)).astype("float32")
+
+
+def _concise(kind: str):
+    return {"rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}[kind]
+
+
+def _apart(one: Any, other: Any) -> float:
+    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
+
+
+def _dependence(function, X):
+    """Return (T, T): the length of the gradient of a direction in output t for input s."""
+    X = tf.constant(X)
+    with tf.GradientTape() as tape:
+        tape.watch(X)
+        outputs = function(X)
+        v = np.random.default_rng(1).normal(size=outputs.shape[-1]).astype("float32")
+        goals = tf.reduce_sum(outputs * v, axis=(0, 2))  # (T,)
+    slopes = tape.jacobian(goals, X)  # (T, B, T, D)
+    return np.sqrt(np.sum(np.square(slopes), axis=(1, 3)))
+
+
+def _draw(dependence):
+    figure, panels = figures.new_figure(1, 2, width=4.2, height=3.8)
+    largest = max(matrix.max() for matrix in dependence.values())
+    for axes, (name, matrix) in zip(panels[0], dependence.items(), strict=True):
+        shown = np.log10(np.maximum(matrix / largest, 1e-4))
+        extent = (0.5, _STEPS + 0.5, _STEPS + 0.5, 0.5)
+        image = axes.imshow(shown, cmap="viridis", vmin=-4, vmax=0, extent=extent)
+        axes.set(title=f"{name[0].upper()}{name[1:]}", xlabel="step of the input")
+        axes.set_ylabel("step of the output")
+    figure.colorbar(
+        image, ax=panels[0].tolist(), label="log10 of dependence, largest is 0", extend="min"
+    )
+    return figure
