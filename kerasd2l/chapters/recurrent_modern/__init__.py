@@ -10,6 +10,7 @@ from kerasd2l.chapters.recurrent_modern.language import (
     lstm_lm,
 )
 from kerasd2l.chapters.recurrent_modern.search import hidden_states
+from kerasd2l.chapters.recurrent_modern.translation import seq2seq_gru, seq2seq_lstm
 
 __all__ = [
     "bidirectional_lstm_lm",
@@ -20,6 +21,8 @@ __all__ = [
     "hidden_states",
     "lstm_gates",
     "lstm_lm",
+    "seq2seq_gru",
+    "seq2seq_lstm",
     "stacked_layers",
     "translation_lengths",
 ]
