@@ -1,6 +1,7 @@
 """Four logical CPU devices for every test process, made before TensorFlow starts to compute."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -10,6 +11,13 @@ import pytest
 import tensorflow as tf
 
 CPU_DEVICES = 4
+
+# A shell starts what it puts in the background with these ignored; tests send them to themselves.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 tf.get_logger().setLevel("ERROR")  # retracing is what tests do
 (_cpu,) = tf.config.list_physical_devices("CPU")
