@@ -35,4 +35,5 @@ SMALL_ARGUMENTS = {
         "depths": "1,2",
         "learning_rate": 0.01,
     },
+    "lessons/names_classifier": {"num_layers": 1, "units": 8, "embedding_dim": 8},
 }

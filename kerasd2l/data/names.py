@@ -44,6 +44,11 @@ LANGUAGES = {
     "Turkish": "tr",
     "Vietnamese": "vi",
 }
+# Letters that are no letter with an accent.
+_PLAIN = str.maketrans(
+    {"ß": "ss", "ł": "l", "Ł": "L", "\u0131": "i", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D"}
+    | {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "\u2019": "'"}
+)
 _LONGEST = 24  # letters of a built-in name
 
 
@@ -65,7 +70,7 @@ def load(
     Returns:
         Data: x {"characters": (B, T) int32 ASCII codes, padded with 0, "lengths": (B,) int32},
         y (B,) int32; assets["class_names"] (countries in alphabetical order), assets["vocabulary"]
-        (128 tokens), assets["tokenizer"].
+        (128 tokens), assets["tokenizer"], which turns accented Latin letters into plain ones.
 
     Raises:
         DataError: a file is missing or not right; the message has its name and line.
@@ -82,17 +87,17 @@ def load(
     if strange:
         raise DataError(f"{FILES[1]} has countries that {FILES[0]} has not: {', '.join(strange)}.")
     if max_length is None:
-        max_length = max(len(name) for name, _ in [*train, *test])
+        max_length = max(len(encode(name)) for name, _ in [*train, *test])
     number = {country: i for i, country in enumerate(countries)}
 
     def arrays(rows: Sequence[tuple[str, str]]):
-        characters, lengths = text.pad_batch([encode(name) for name, _ in rows], 0, max_length)
+        codes = [encode(name) for name, _ in rows]
+        characters, lengths = text.pad_batch(codes, 0, max_length)
         y = np.array([number[country] for _, country in rows], np.int32)
         return {"characters": characters, "lengths": lengths}, y
 
     training = pipeline.from_arrays(arrays(train), batch_size=batch_size, seed=source.seed)
     evaluation = pipeline.from_arrays(arrays(test), batch_size=batch_size)
-    tokenizer = text.Tokenizer("char", (), lower=False)
     return Data(
         train=training.dataset,
         valid=None,
@@ -104,7 +109,7 @@ def load(
         assets={
             "class_names": countries,
             "vocabulary": list(VOCABULARY),
-            "tokenizer": tokenizer.to_assets(),
+            "tokenizer": TOKENIZER.to_assets(),
         },
         size={"train": training.size, "test": evaluation.size},
         order=training.order,
@@ -112,13 +117,13 @@ def load(
 
 
 def encode(name: str) -> list[int]:
-    """Return the ASCII codes of a name; 0 for what is not ASCII.
+    """Return the ASCII codes of a name; Latin letters lose their accents, others become 0.
 
     Example:
-        >>> encode("Li\u00e9")
-        [76, 105, 0]
+        >>> encode("Li\u00e9 \u738b")
+        [76, 105, 101, 32, 0]
     """
-    return [ord(character) if character.isascii() else 0 for character in name]
+    return [ord(character) if character.isascii() else 0 for character in TOKENIZER(name)]
 
 
 def read(path: Path) -> list[tuple[str, str]]:
@@ -172,13 +177,27 @@ def builtin() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     return train, test
 
 
+def _replacements() -> tuple[tuple[str, str], ...]:
+    """Return what turns accented Latin letters into plain ones, as patterns of a Tokenizer."""
+    letters: dict[str, str] = {}
+    for code in sorted({*range(0xC0, 0x250), *range(0x1E00, 0x1F00), *_PLAIN}):
+        plain = _without_accents(chr(code))
+        if plain.isascii():
+            letters[plain] = letters.get(plain, "") + chr(code)
+    accents = ("[\u0300-\u036f]", "")  # that stand behind their letter
+    return accents, *((f"[{found}]", plain) for plain, found in sorted(letters.items()))
+
+
+def _without_accents(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.translate(_PLAIN))
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
 def _ascii(name: str) -> str:
     """Return a name without accents; letters that have no plain form are dropped."""
-    plain = unicodedata.normalize("NFKD", name.translate(_PLAIN))
-    kept = "".join(c for c in plain if c.isascii() and (c.isalpha() or c in " '-"))
+    kept = "".join(c for c in _without_accents(name) if c.isascii() and (c.isalpha() or c in " '-"))
     return kept.strip(" '-")
 
 
-_PLAIN = str.maketrans(
-    {"ß": "ss", "ł": "l", "Ł": "L", "\u0131": "i", "đ": "d", "Đ": "D", "\u2019": "'"}
-)
+# What a name goes through before training and, in the graph, before serving.
+TOKENIZER = text.Tokenizer("char", _replacements(), lower=False)

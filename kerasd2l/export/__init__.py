@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = attach(
         "verify": "check",
         "binary_classifier": "binary",
         "image_classifier": "images",
+        "class_answers": "classes",
+        "text_classifier": "classes",
         "decode_image": "images",
         "resize_and_scale": "images",
         "regressor": "numbers",

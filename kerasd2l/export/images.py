@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.export.classes import class_answers
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:
@@ -183,28 +184,8 @@ def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
 
 def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict]:
     """Return pixels -> probabilities, class ids and class names."""
-    names = assets.get("class_names")
-    if not names:
-        raise ValueError(
-            "an image classifier needs `class_names` in the assets of its data. "
-            f"Received assets: {', '.join(assets) or 'none'}."
-        )
-
-    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = tf.cast(model(pixels, training=False), tf.float32)
-        if logits.shape[-1] != len(names):
-            raise ValueError(
-                f"the model has {logits.shape[-1]} outputs, the assets have {len(names)} "
-                "class names. They must be as many."
-            )
-        ids = tf.argmax(logits, axis=-1, output_type=tf.int64)
-        return {
-            "probabilities": tf.nn.softmax(logits),
-            "class_ids": ids,
-            "class_names": tf.gather(tf.constant(list(names), tf.string), ids),
-        }
-
-    return classify
+    answer = class_answers(assets)
+    return lambda pixels: answer(model(pixels, training=False))
 
 
 def _example_pictures(height: int, width: int, channels: int) -> np.ndarray:

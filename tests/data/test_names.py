@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, Source, Vocab, names
+from kerasd2l.data import DataError, Source, Tokenizer, Vocab, names
 from kerasd2l.testing import check_data
 
 REAL = os.environ.get("KERASD2L_DATA")
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def test_names_are_ascii_codes_padded_with_zero(folder):
-    source = folder('"Li","Chinese"\nO\'Neal,Irish\n"Müller, A","German"\n')
+    source = folder('"Li","Chinese"\nO\'Neal,Irish\n"Mül王er, A","German"\n')
     data = names.load(source, batch_size=3)
     assert data.assets["class_names"] == ["Chinese", "German", "Irish"]
     assert data.features["characters"].shape == (9,)
@@ -32,7 +32,7 @@ def test_names_are_ascii_codes_padded_with_zero(folder):
     rows = {int(label): row for label, row in zip(y, x["characters"].numpy(), strict=True)}
     lengths = dict(zip(y.numpy().tolist(), x["lengths"].numpy().tolist(), strict=True))
     assert rows[0].tolist() == [*b"Li"] + [0] * 7
-    assert rows[1].tolist() == [ord("M"), 0, *b"ller, A"]
+    assert rows[1].tolist() == [*b"Mul", 0, *b"er, A"]
     assert lengths == {0: 2, 1: 9, 2: 6}
     short = names.load(source, max_length=3)
     x, _ = next(iter(short.test))
@@ -42,9 +42,27 @@ def test_names_are_ascii_codes_padded_with_zero(folder):
 def test_the_vocabulary_in_the_assets_gives_the_same_numbers(folder):
     data = names.load("builtin", batch_size=64)
     vocab = Vocab.from_list(data.assets["vocabulary"])
+    tokenizer = Tokenizer.from_assets(data.assets["tokenizer"])
     assert len(vocab) == 128
-    for name in ("O'Neal", "Lié", "van der Berg"):
-        assert vocab[list(name)] == names.encode(name)
+    for name in ("O'Neal", "Lié", "van der Berg", "王"):
+        assert vocab[tokenizer(name)] == names.encode(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("François", b"Francois"),
+        ("Mu\u0308ller", b"Muller"),  # the accent as a character of its own
+        ("Łukasz Đorđević", b"Lukasz Dordevic"),
+        ("Groß", b"Gross"),
+        ("O\u2019Neal", b"O'Neal"),
+        ("Øst", b"Ost"),
+        ("Nguyễn", b"Nguyen"),
+        ("王小", b"\0\0"),
+    ],
+)
+def test_accents_are_left_away(name, plain):
+    assert bytes(names.encode(name)) == plain
 
 
 def test_builtin_is_eighteen_languages_that_share_no_name():

@@ -13,6 +13,7 @@ from kerasd2l.chapters.lessons.gradients import (
 )
 from kerasd2l.chapters.lessons.hello import learn_hello, one_hot_or_embedding
 from kerasd2l.chapters.lessons.loaders import dataset_dataloader
+from kerasd2l.chapters.lessons.names import names_classifier
 from kerasd2l.chapters.lessons.networks import diabetes, logistic_regression
 from kerasd2l.chapters.lessons.pictures import (
     mnist_cnn,
@@ -36,6 +37,7 @@ __all__ = [
     "mnist_inception",
     "mnist_mlp",
     "mnist_resnet",
+    "names_classifier",
     "one_hot_or_embedding",
     "stochastic_gradient_descent",
 ]
