@@ -85,6 +85,7 @@ def _hello(learning_rate: float, epochs: int, seed: int) -> DemoResult:
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate, epsilon=1e-8),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            run_eagerly=True,  # for a few steps of one word a graph is not worth its making
         )
         losses, answers = [], []
         for _ in range(epochs):

@@ -137,12 +137,12 @@ def _apart(one: Any, other: Any) -> float:
 def _dependence(function, X):
     """Return (T, T): the length of the gradient of a direction in output t for input s."""
     X = tf.constant(X)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(X)
         outputs = function(X)
         v = np.random.default_rng(1).normal(size=outputs.shape[-1]).astype("float32")
-        goals = tf.reduce_sum(outputs * v, axis=(0, 2))  # (T,)
-    slopes = tape.jacobian(goals, X)  # (T, B, T, D)
+        goals = tf.unstack(tf.reduce_sum(outputs * v, axis=(0, 2)))  # T
+    slopes = [tape.gradient(goal, X) for goal in goals]  # (T, B, T, D)
     return np.sqrt(np.sum(np.square(slopes), axis=(1, 3)))
 
 
