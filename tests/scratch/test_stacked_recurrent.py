@@ -227,3 +227,12 @@ def test_copying_refuses_what_does_not_fit():
         layer.build((None, None, 5))
     with pytest.raises(ValueError, match=r"do not fit .* `reset_after`"):
         scratch.copy_to_keras(ours, twin)
+
+
+def test_the_concise_section_s_shapes():
+    rnn = layers.SimpleRNN(256, return_sequences=True, return_state=True)  # S1:4114
+    by_hand = scratch.RNNScratch(256, return_sequences=True, return_state=True)
+    for layer in (rnn, by_hand):
+        Y, state = layer(np.zeros((32, 35, 28), "float32"))  # S1:3957: batches of 32 x 35
+        # the book has (35, 32, 256) and (1, 32, 256): time first, layers in front
+        assert (Y.shape, state.shape) == ((32, 35, 256), (32, 256))
