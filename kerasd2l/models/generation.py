@@ -81,7 +81,7 @@ def _stepping(model, tokens, lengths, num_tokens, choose, noise) -> Any:
     rows = ops.shape(tokens)[0]
     state = [_begin(layer, rows) for layer in recurrent]
     places = ops.arange(num_tokens, dtype="int32")
-    last = ops.max(lengths, initial=0) + num_tokens - 1
+    last = _longest(lengths) + num_tokens - 1
 
     def step(t, token, state, written):
         x = encode(_current(tokens, lengths, t, token))  # (B, D)
@@ -102,7 +102,7 @@ def _rereading(model, tokens, lengths, num_tokens, choose, noise) -> Any:
     encode, recurrent, output = parts(model)
     rows = ops.shape(tokens)[0]
     places = ops.arange(num_tokens, dtype="int32")
-    last = ops.max(lengths, initial=0) + num_tokens - 1
+    last = _longest(lengths) + num_tokens - 1
     all_places = ops.arange(ops.shape(tokens)[1] + num_tokens, dtype="int32")
 
     def step(t, token, text, written):
@@ -120,6 +120,11 @@ def _rereading(model, tokens, lengths, num_tokens, choose, noise) -> Any:
     return ops.while_loop(lambda t, *_: t < last, step, start)[3]
 
 
+def _longest(lengths) -> Any:
+    """Return the largest length; 0 without rows."""
+    return ops.max(ops.concatenate([lengths, ops.zeros((1,), "int32")]))
+
+
 def _current(tokens, lengths, t, token) -> Any:
     """Return the token at place t: (B,), of the prefix, or behind it the one written last."""
     place = ops.minimum(t, ops.shape(tokens)[1] - 1)
@@ -135,17 +140,16 @@ def _note(written, places, lengths, t, token) -> Any:
 def _chooser(temperature: Any) -> Callable[[Any, Any], Any]:
     """Return (logits (B, V), uniform (B, V)) -> token (B,)."""
     temperature = ops.cast(ops.convert_to_tensor(temperature), "float32")
-    warm = temperature > 0
-    divisor = ops.where(warm, temperature, 1.0)
+    divisor = ops.maximum(
+        temperature, 1e-6
+    )  # a smaller one is greedy anyway, and must not overflow
 
     def choose(logits, uniform):
         logits = ops.cast(logits, "float32")
-        unknown = ops.arange(ops.shape(logits)[-1]) == UNKNOWN
-        logits = ops.where(unknown, -float("inf"), logits)
-        # from the largest down: a small temperature must not overflow
-        scaled = (logits - ops.max(logits, axis=-1, keepdims=True)) / divisor
-        drawn = scaled - ops.log(-ops.log(uniform))
-        return ops.argmax(ops.where(warm, drawn, logits), axis=-1)
+        known = ops.arange(ops.shape(logits)[-1]) != UNKNOWN
+        drawn = logits / divisor - ops.log(-ops.log(uniform))
+        found = ops.where(temperature > 0, drawn, logits)
+        return ops.argmax(ops.where(known, found, -float("inf")), axis=-1)
 
     return choose
 

@@ -41,10 +41,10 @@ def rnn_lm(
 ) -> Recipe:
     """Train a recurrent network to predict the next character of The Time Machine.
 
-    Sections: "rnn-scratch", "rnn-concise". 10,000 characters, one-hot; batches of 32 x 35; SGD at
-    1, gradients clipped to norm 1. `num_hiddens` none means the book's: 256, by hand 512
-    (implementation=scratch). The 5,000 characters that follow are held out, which the book's are
-    not: so small a text is learned by heart.
+    Section: "rnn-concise"; with implementation=scratch "rnn-scratch". 10,000 characters, one-hot;
+    batches of 32 x 35; SGD at 1, gradients clipped to norm 1. `num_hiddens` none means the book's:
+    256, by hand 512. The 5,000 characters that follow are held out, which the book's are not: so
+    small a text is learned by heart.
     Expected: perplexity on the training text 1.3; by hand 1.0 with sequential and 1.5 with random
     partitioning, 500 epochs (d2l-zh, PyTorch). Served: the beginning of a text in, the text out.
     Command: kerasd2l train rnn_lm --data files --export
