@@ -42,11 +42,12 @@ def _hidden_state(vocab_size: int, seed: int) -> DemoResult:
     labels = rng.integers(0, vocab_size, 100)
     sure = 1e4 * np.eye(vocab_size)[labels]
     guesses = {"always right": sure, "even": 0 * sure, "never right": -sure}
-    perplexity = {}
+    perplexity: dict[str, float | str] = {}
     for name, logits in guesses.items():
         losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         with np.errstate(over="ignore"):
-            perplexity[name] = float(np.exp(np.mean(losses, dtype=np.float64)))
+            value = float(np.exp(np.mean(losses, dtype=np.float64)))
+        perplexity[name] = value if np.isfinite(value) else "infinite"  # JSON has no infinity
     values = {
         "shape of X W_xh + H W_hh": list(apart.shape),
         "largest difference from the concatenated product": float(np.abs(apart - together).max()),
