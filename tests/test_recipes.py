@@ -5,6 +5,7 @@ import re
 import shlex
 
 import pytest
+from small_arguments import SMALL_ARGUMENTS
 
 from kerasd2l import cli, recipe
 from kerasd2l.data import Source
@@ -16,7 +17,11 @@ RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
 # Options of check_recipe for recipes that need them, with the reason.
-OPTIONS = {}
+OPTIONS = {
+    # Four loops over time, forwards and backwards, are traced and compiled for minutes.
+    name: {"arguments": SMALL_ARGUMENTS[name]}
+    for name in ("lessons/names_classifier",)
+}
 
 # Deep networks: to trace their steps once more for each way of training takes half a minute.
 DEEP = {
