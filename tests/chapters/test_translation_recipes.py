@@ -1,0 +1,192 @@
+"""The translators' recipes, and the demos of encoder, search and scores."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from kerasd2l import training
+from kerasd2l.chapters.recurrent_modern import (
+    bleu_scores,
+    encoder_decoder,
+    search_strategies,
+    seq2seq_gru,
+    seq2seq_lstm,
+    translation_report,
+)
+from kerasd2l.data import DataError, Source
+from kerasd2l.export import export
+
+SMALL = {"num_examples": 256, "num_hiddens": 32, "num_layers": 1, "num_steps": 8}
+
+
+def trained(found, epochs=1, strategy=None, limit=None):
+    """Train a recipe on the built-in pairs; return model, data and history."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(1)
+    strategy = strategy or tf.distribute.get_strategy()
+    loaded = found.data(Source("builtin", seed=1))
+    with strategy.scope():
+        model = found.model(loaded)
+        model.compile(found.optimizer(), found.loss(), metrics=found.metrics())
+    history = training.train(model, loaded, epochs=epochs, strategy=strategy, limit_steps=limit)
+    return model, loaded, history
+
+
+def test_the_loss_is_the_mean_over_real_tokens_or_the_books():
+    import keras
+
+    found = {}
+    for divide_by in ("tokens", "steps"):
+        recipe = seq2seq_gru(**SMALL, divide_by=divide_by, dropout_rate=0.0, batch_size=64)
+        keras.utils.set_random_seed(3)
+        loaded = recipe.data(Source("builtin", seed=1))
+        model = recipe.model(loaded)
+        model.compile(recipe.optimizer(), recipe.loss())
+        x, y, weights = next(iter(loaded.train))
+        found[divide_by] = model.evaluate(x, y, sample_weight=weights, verbose=0)
+        losses = keras.losses.sparse_categorical_crossentropy(y, model(x), from_logits=True)
+        y, losses = np.asarray(y), np.asarray(losses)
+    real = y != 1
+    assert found["tokens"] == pytest.approx(losses[real].mean(), rel=1e-5)
+    assert found["steps"] == pytest.approx(losses[real].sum() / y.size, rel=1e-5)
+
+
+def test_training_learns():
+    _, _, history = trained(seq2seq_gru(**SMALL, learning_rate=0.02, batch_size=32), epochs=4)
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert history[-1]["test_perplexity"] == pytest.approx(np.exp(history[-1]["test_loss"]), 0.02)
+
+
+@pytest.mark.slow  # every recipe's two replicas are checked by test_recipes.py
+def test_two_replicas_are_as_one_when_sentences_differ_in_length():
+    found = seq2seq_gru(**SMALL, dropout_rate=0.0, clip_norm=0.5, batch_size=24)
+    one, _, first = trained(found, limit=4)
+    strategy = training.make_strategy("mirrored", replicas=2)
+    two, _, second = trained(found, strategy=strategy, limit=4)
+    assert second[0]["train_loss"] == pytest.approx(first[0]["train_loss"], abs=1e-5)
+    for variable, other in zip(one.trainable_variables, two.trainable_variables, strict=True):
+        np.testing.assert_allclose(
+            np.asarray(variable), np.asarray(other), atol=1e-4, err_msg=variable.path
+        )
+
+
+def write(folder, **files):
+    folder.mkdir(parents=True)
+    text = "A dog .\n" * 40
+    for split in ("train", "val", "test_2016_flickr"):
+        for language in ("en", "fr"):
+            content = files.get(f"{split}_{language}", text.encode())
+            (folder / f"{split}.{language}.gz").write_bytes(gzip.compress(content))
+    return folder.parent
+
+
+def test_files_of_different_length_or_in_another_encoding(tmp_path):
+    read = seq2seq_gru().data
+    odd = write(tmp_path / "odd" / "multi30k", train_fr=b"Un chien .\n" * 39)
+    with pytest.raises(DataError, match=r"train.en.gz has 40 lines, .*train.fr.gz has 39"):
+        read(Source("files", data_dir=odd))
+    latin = write(tmp_path / "latin" / "multi30k", train_fr="Une fée .\n".encode("latin1") * 40)
+    with pytest.raises(DataError, match=r"train.fr.gz, line 1: not UTF-8 .*Save the file in UTF-8"):
+        read(Source("files", data_dir=latin))
+    hole = write(tmp_path / "hole" / "multi30k", val_en=b"A dog .\n\n" * 20)
+    with pytest.raises(DataError, match=r"val.en.gz, line 2: an empty line"):
+        read(Source("files", data_dir=hole))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"beam_size": 0}, "`beam_size` must be 1 to 100. Received: beam_size=0"),
+        ({"length_exponent": float("nan")}, "`length_exponent` must be a number of at least 0"),
+        ({"clip_norm": 0.0}, "`clip_norm` must be positive"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        seq2seq_gru(**arguments)
+    with pytest.raises(ValueError, match=message):
+        seq2seq_lstm(**arguments)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_shapes_of_encoder_and_decoder(cell):
+    values = encoder_decoder(cell=cell).run().values
+    assert values["outputs of the encoder (B, S, H)"] == [4, 7, 16]  # the book's, batch first
+    assert values["hidden states of the encoder (layers, B, H)"] == [2, 4, 16]
+    assert values["logits of the decoder (B, T, V)"] == [4, 7, 10]
+    assert values["states in each layer"] == {"gru": 1, "lstm": 2}[cell]
+    assert values["change of the logits by longer padding"] < 1e-6
+    assert values["change if decoded step by step"] < 1e-6
+    assert values["change if the padding were read as words"] > 1e-3
+
+
+def test_searches_of_the_books_example():
+    found = search_strategies(beam_size=3).run()
+    values = found.values
+    assert values["greedy: found"] == "A B C <eos>"
+    assert values["greedy: probability"] == pytest.approx(0.048)  # d2l, "beam-search"
+    for name in ("beam of 3", "all sequences"):
+        assert values[f"{name}: found"] == "A C B <eos>"
+        assert values[f"{name}: probability"] == pytest.approx(0.054)  # there, too
+        assert values[f"{name}: score"] == pytest.approx(np.log(0.054) / 4**0.75, rel=1e-5)
+    assert values["most probable without reward for length"] in ("<eos>", "A <eos>")
+    assert values["its probability"] == pytest.approx(0.1, rel=1e-5)
+    assert list(found.figures) == ["search"]
+    with pytest.raises(ValueError, match="`beam_size` must be at least 1"):
+        search_strategies(beam_size=0)
+    with pytest.raises(ValueError, match="`length_exponent` must be a number of at least 0"):
+        search_strategies(length_exponent=float("nan"))
+
+
+def test_scores_of_the_books_translation():
+    values = bleu_scores().run().values
+    # precisions 4/5 and 3/4 (d2l, "seq2seq"), one word too few
+    assert values["A B B C D"]["k = 2"] == pytest.approx(
+        np.exp(1 - 6 / 5) * (4 / 5) ** 0.5 * (3 / 4) ** 0.25
+    )
+    assert values["A B B C D"]["k = 4"] == 0 and values["X Y Z"]["k = 1"] == 0
+    assert values["A B C D E F"]["k = 4"] == 1
+
+
+def test_report_of_a_saved_translator(tmp_path):
+    found = seq2seq_gru(**{**SMALL, "num_examples": None}, learning_rate=0.02)
+    model, loaded, _ = trained(found, epochs=2)
+    path = export(model, "x/y", found.endpoints, loaded.assets, tmp_path, name="small")
+    result = translation_report(model=str(path.parent), count=40, beam_size=3).run()
+    values = result.values
+    assert values["sentences"] == 40
+    for name in ("greedy", "beam 3"):
+        assert 0 <= values[f"{name}: right to the letter"] < 1
+        assert 0 < values[f"{name}: mean of the book's BLEU, k = 2"] < 1
+    table = [value for value in values.values() if isinstance(value, dict)]
+    assert len(table) == 10
+    assert all(set(row) == {"reference", "greedy", "beam 3"} for row in table)
+    assert any(row["reference"].lower() != row["greedy"] for row in table)
+    assert list(result.figures) == ["lengths"]
+    json.dumps(dict(values))  # plain data
+
+
+def test_corpus_bleu_is_sacrebleus(monkeypatch):
+    from kerasd2l.chapters.recurrent_modern import translating
+
+    references = ["Deux chiens jouent.", "Un homme, assis !"]
+    monkeypatch.setattr(translating.importlib.util, "find_spec", lambda name: None)
+    _, summary = translating._score(["deux chiens jouent .", "rien"], references)
+    assert summary["sacreBLEU"] == "not computed: pip install sacrebleu"
+    assert summary["right to the letter"] == 0.5
+    monkeypatch.undo()
+    pytest.importorskip("sacrebleu")
+    _, summary = translating._score(["deux chiens jouent .", "un homme , assis !"], references)
+    assert summary["sacreBLEU"] == pytest.approx(100) and "tok:13a" in summary["signature"]
+    _, summary = translating._score(["deux chiens jouent .", "rien du tout"], references)
+    assert 0 < summary["sacreBLEU"] < 100
+
+
+@pytest.mark.parametrize(("name", "value"), [("count", 0), ("epochs", 0), ("beam_size", 101)])
+def test_report_refuses(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        translation_report(**{name: value})
