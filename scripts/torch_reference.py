@@ -167,7 +167,9 @@ class Training:
         return {"test_loss": total / count, "test_accuracy": correct / count}
 
 
-def differences(recipe: Recipe, *, examples: int = 8, seed: int = 0) -> dict[str, float]:
+def differences(
+    recipe: Recipe, *, examples: int = 8, seed: int = 0, double: bool = False
+) -> dict[str, float]:
     """Compare a recipe's network with its reference on shared weights and handwritten digits.
 
     The scales and statistics of batch normalisation are random, too; dropout is off.
@@ -176,7 +178,8 @@ def differences(recipe: Recipe, *, examples: int = 8, seed: int = 0) -> dict[str
         Largest absolute differences: of the logits in evaluation and in training, of the moving
         statistics after a training step (PyTorch's variance is n / (n - 1) times ours; that is
         allowed for), of the loss, and of the weights after one step of the optimizer. `scale` is
-        the largest logit.
+        the largest logit. With `double` all layers but our logits compute in float64: a step of
+        deep networks with batch normalisation magnifies the rounding of float32.
     """
     import keras
     import tensorflow as tf
@@ -184,6 +187,7 @@ def differences(recipe: Recipe, *, examples: int = 8, seed: int = 0) -> dict[str
     from kerasd2l.data import Source
     from kerasd2l.training.fit import prepare
 
+    keras.config.set_floatx("float64" if double else "float32")
     strategy = tf.distribute.get_strategy()
     data, model = prepare(recipe, Source("builtin"), strategy, seed=seed)
     random = np.random.default_rng(seed)
@@ -195,12 +199,15 @@ def differences(recipe: Recipe, *, examples: int = 8, seed: int = 0) -> dict[str
         for weight, low in zip(norm.weights, (0.5, -0.5, -0.5, 0.5), strict=True):
             weight.assign(random.uniform(low, low + 1, weight.shape))
     net = reference(recipe, model)
+    net = net.double() if double else net
+    load_weights(net, model)
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     x, y = next(data.epoch(0).unbatch().batch(examples).as_numpy_iterator())
     training = Training(recipe, net)
-    batch = training.batch(x, y)
+    pixels, labels = training.batch(x, y)
+    batch = (pixels.double(), labels) if double else (pixels, labels)
     with torch.no_grad():
         evaluated = _largest(model(x, training=False), net.eval()(batch[0]))
         before = {norm.name: np.asarray(norm.moving_variance) for norm in norms}
@@ -245,8 +252,11 @@ def _largest(ours: Any, theirs: torch.Tensor) -> float:
 @click.option("--parity", is_flag=True, help="Compare networks on shared weights.")
 @click.option("--examples", type=click.IntRange(min=2), default=8, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--float64", "double", is_flag=True, help="Compare in double precision.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(names: tuple[str, ...], parity: bool, examples: int, seed: int, as_json: bool) -> None:
+def main(
+    names: tuple[str, ...], parity: bool, examples: int, seed: int, double: bool, as_json: bool
+) -> None:
     """Compare the recipes NAME, or all that have a reference, with PyTorch."""
     if not parity:
         raise click.UsageError("say what to do: --parity.")
@@ -256,7 +266,8 @@ def main(names: tuple[str, ...], parity: bool, examples: int, seed: int, as_json
     use_tensorflow()
     rows = {}
     for name in names or NETWORKS:
-        rows[name] = differences(load_recipe(name, {}), examples=examples, seed=seed)
+        recipe = load_recipe(name, {})
+        rows[name] = differences(recipe, examples=examples, seed=seed, double=double)
         say(f"{name}: done")
     if as_json:
         click.echo(json.dumps(rows))
