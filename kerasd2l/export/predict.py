@@ -296,4 +296,5 @@ def _plain_message(error: BaseException) -> str:
     line = marked[1] if marked else next((line for line in text.splitlines() if line.strip()), "")
     line = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", line)
     line = re.sub(r"^\s*\(\d+\) [A-Z_]+: ", "", line)
+    line = re.sub(r"^\s*assertion failed: \[(.*?)[.\s]*\].*", r"\1", line)
     return line.strip()[:300] or type(error).__name__

@@ -209,7 +209,7 @@ def padded():
 
 @pytest.mark.parametrize("kinds", [*((kind,) for kind in KINDS), ("gru", "lstm")])
 def test_greedy_text_is_that_of_reading_all_anew(kinds):
-    model = build(*kinds, seed=2)
+    model = build(*kinds, seed=3)
     found = np.asarray(models.generate(model, **padded(), num_tokens=10))
     assert found.tolist() == [naive(model, prefix, 10) for prefix in PREFIXES]
     assert len({tuple(row) for row in found.tolist()}) > 1
