@@ -62,7 +62,8 @@ def train(
         resume: bool, go on from the newest checkpoint.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
         save_seconds: float, seconds between saved states within an epoch.
-        should_stop: asked at every step boundary; True saves and raises Preempted.
+        should_stop: asked at every step boundary, of evaluations too; True saves and raises
+            Preempted.
         on_epoch: called with the history after every epoch.
         progress: bool, show a progress bar on stdout.
 
@@ -101,9 +102,9 @@ def train(
         while loop.epoch < epochs and not model.stop_training:
             if not skip:
                 callback_list.on_epoch_begin(loop.epoch)
-            event = loop.train_epoch(skip, callback_list, boundary)
-            event |= loop.evaluate_splits()
-            skip = 0
+            loop.event = loop.event or loop.train_epoch(skip, callback_list, boundary)
+            event = loop.event | loop.evaluate_splits(boundary)
+            loop.event, skip = None, 0
             callback_list.on_epoch_end(loop.epoch, _keras_logs(event))
             history.append(event | {"stopped_early": bool(model.stop_training)})
             loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
@@ -174,6 +175,8 @@ def _begin(loop, callback_list, remembered, found) -> int:
     if found:
         found.assign(loop.state)  # first: nothing begins on the checkpoint of another model
         loop.step, loop.epoch = found.position["step"], found.position["epoch"]
+        loop.step_in_epoch = found.position["step_in_epoch"]
+        loop.event = found.position.get("event")
     loop.check_agreement()
     callback_list.on_train_begin()
     remembered.begin()
@@ -194,6 +197,7 @@ def _position(loop, remembered, history) -> tuple[dict[str, Any], dict[str, Any]
         "epoch": loop.epoch,
         "step": loop.step,
         "step_in_epoch": loop.step_in_epoch,
+        "event": loop.event,
         "history": history,
         "callbacks": callbacks,
     }

@@ -186,11 +186,22 @@ class FairShare:
         def apply_sum(grads, trainable_variables=None):
             there = [grad is not None for grad in grads]
             mine = [grad for grad in grads if grad is not None]
-            context = tf.distribute.get_replica_context()
-            summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, mine) if mine else [])
+            summed = iter(_sum_over_replicas(mine))
             return apply([next(summed) if t else None for t in there], trainable_variables)
 
         return apply_sum
+
+
+def _sum_over_replicas(gradients: list) -> list:
+    """Add each gradient over all replicas; TensorFlow adds only those of one dtype in one call."""
+    context = tf.distribute.get_replica_context()
+    summed: list = [None] * len(gradients)
+    for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
+        places = [i for i, gradient in enumerate(gradients) if gradient.dtype == dtype]
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [gradients[i] for i in places])
+        for i, value in zip(places, sums, strict=True):
+            summed[i] = value
+    return summed
 
 
 def _identity(original):

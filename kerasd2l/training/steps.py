@@ -59,6 +59,8 @@ class Loop:
         self.replicas = self.strategy.num_replicas_in_sync
         self.limit_steps = limit_steps
         self.steps_per_call, self.slow, self.compiled = _STEPS_PER_CALL, False, False
+        self.tests_per_call, self.tested = _STEPS_PER_CALL, False
+        self.event: dict[str, Any] | None = None  # of an epoch that is trained, not yet evaluated
         self.epoch = self.step = self.step_in_epoch = 0
         self.jit = model.jit_compile is True
         if self.jit and self.replicas > 1:
@@ -145,8 +147,11 @@ class Loop:
             "examples_per_second": done / seconds,
         }
 
-    def evaluate_splits(self) -> dict[str, Any]:
+    def evaluate_splits(self, boundary) -> dict[str, Any]:
         """Evaluate on the validation and the test set, as far as the data has them.
+
+        Args:
+            boundary: called between steps; may raise to end the training.
 
         Raises:
             NonFiniteLoss: the last step has ruined the model, which its own loss could not tell.
@@ -154,20 +159,29 @@ class Loop:
         figures: dict[str, Any] = {}
         for split in ("valid", "test"):
             if getattr(self.data, split) is not None:
-                figures |= self.evaluate(split)
+                figures |= self.evaluate(split, boundary)
                 if not math.isfinite(figures.get(f"{split}_loss", 0.0)):
                     raise self._not_finite(self.step, f"the {split} loss")
         return figures
 
-    def evaluate(self, split: str) -> dict[str, Any]:
+    def evaluate(self, split: str, boundary=lambda: None) -> dict[str, Any]:
         """Evaluate on one split; every example counts once."""
         dataset = getattr(self.data, split)
         steps = self._count_steps(dataset, split)
         self.reset()
-        try:
-            self._test_steps(self._iterate(dataset, training=False), tf.constant(steps))
-        except tf.errors.OutOfRangeError:
-            raise _ended_early(split, steps) from None
+        iterator, done = self._iterate(dataset, training=False), 0
+        while done < steps:
+            n = min(self.tests_per_call, steps - done) if self.tested else 1
+            start = time.perf_counter()
+            try:
+                self._test_steps(iterator, tf.constant(n))
+            except tf.errors.OutOfRangeError:
+                raise _ended_early(split, steps) from None
+            self.slow = n > 1 and time.perf_counter() - start > _CALL_SECONDS
+            self.tested, done = True, done + n
+            if done < steps:
+                boundary()
+        self.slow = False
         figures = {f"{split}_{name}": value for name, value in self.results().items()}
         return {**figures, f"{split}_examples": int(self._seen.result())}
 
@@ -249,7 +263,11 @@ class Loop:
 
     def halve_calls(self) -> None:
         """Run fewer steps in a call. All workers do it at the same step, or they would part."""
-        self.steps_per_call, self.slow = max(self.steps_per_call // 2, 1), False
+        if self.event is None:
+            self.steps_per_call = max(self.steps_per_call // 2, 1)
+        else:
+            self.tests_per_call = max(self.tests_per_call // 2, 1)
+        self.slow = False
 
     def _run_steps(self, iterator, n: int) -> None:
         start = time.perf_counter()

@@ -61,6 +61,41 @@ def test_resume_from_any_step_is_exact(whole, tmp_path, at):
         assert np.array_equal(mine.numpy(), theirs.numpy())
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_stop_during_an_evaluation_does_not_wait_and_resumes_exactly(tmp_path, replicas):
+    """32 batches of test data are evaluated in several calls, with a boundary between them."""
+    data = small.data(test=250)
+    whole, expected = small.train(make, data, replicas=replicas, epochs=2)
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == 3  # after the first training step; then in the evaluation
+
+    with pytest.raises(Preempted, match="stopped at step 5"):
+        small.train(
+            make,
+            data,
+            replicas=replicas,
+            epochs=2,
+            checkpoints=Checkpoints(tmp_path),
+            should_stop=stop,
+        )
+    position = Checkpoints(tmp_path).newest().position
+    assert (position["epoch"], position["step_in_epoch"], position["history"]) == (0, 5, [])
+    model, history = small.train(
+        make,
+        data,
+        replicas=replicas,
+        epochs=2,
+        seed=99,
+        checkpoints=Checkpoints(tmp_path),
+        resume=True,
+    )
+    assert small.difference(model, whole) == 0
+    assert small.figures(history) == small.figures(expected)
+
+
 def test_keras_random_functions_without_seed_resume_exactly(tmp_path):
     """Their seeds are in Keras' global generator, in no layer."""
 

@@ -231,6 +231,25 @@ def test_slow_steps_are_asked_more_often():
     assert pauses[-1] < 1.5
 
 
+def test_slow_evaluations_are_asked_more_often():
+    class Slow(small.OwnStep):
+        def test_step(self, data):
+            def wait():
+                time.sleep(0.3)
+                return 0
+
+            with tf.control_dependencies([tf.py_function(wait, [], tf.int32)]):
+                return super().test_step(data)
+
+    asked = []
+    stop = lambda: bool(asked.append(time.monotonic()))  # noqa: E731
+    make = lambda: small.compiled(Slow())  # noqa: E731
+    small.train(make, small.data(train=8, test=200), epochs=1, should_stop=stop)
+    pauses = np.diff(asked)
+    assert len(pauses) >= 3
+    assert pauses[-1] < 1.9  # five steps at the most; ten take three seconds
+
+
 def nan(x):
     x[11] = np.nan
 

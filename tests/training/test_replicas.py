@@ -53,6 +53,24 @@ def test_replicas_equal_one_device(on_one, case, replicas):
     assert history[-1]["test_examples"] == 10  # the tail of 2 leaves two of four replicas empty
 
 
+def test_gradients_of_different_dtypes_are_added():
+    """A layer may have a policy of its own."""
+
+    def make():
+        inputs = keras.Input((6, 6, 1))
+        x = keras.layers.Flatten()(inputs)
+        x = keras.layers.Dense(8, "tanh", dtype="float64")(x)
+        x = keras.layers.Dense(6, "tanh")(x)
+        x = keras.layers.Dense(5, "tanh", dtype="float64")(x)
+        model = keras.Model(inputs, keras.layers.Dense(small.CLASSES)(x))
+        return small.compiled(model, optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
+
+    one, _ = small.train(make, small.data(), epochs=2)
+    several, _ = small.train(make, small.data(), epochs=2, replicas=2)
+    assert {weight.dtype for weight in several.weights} == {"float32", "float64"}
+    assert small.difference(one, several) < 1e-5
+
+
 def test_the_comparison_notices_another_batch(on_one):
     """The tests above would mean nothing if all trainings ended alike."""
     one, _ = on_one("batch_norm")
