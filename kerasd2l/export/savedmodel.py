@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ def export(
 
     The folder appears under its number only when it is complete and on the disk; until then its
     name is one that TF Serving ignores. Whatever fails leaves nothing behind. Several processes
-    may export under one name at once: each gets a number of its own.
+    may export under one name at once: each gets a number of its own. Recurrent layers are written
+    without cuDNN, so that what was made on a GPU can be served without one.
 
     Args:
         model: keras.Model, built.
@@ -69,7 +71,7 @@ def export(
         TypeError: an endpoint that does not return a dict of named outputs.
     """
     _check_request(name, endpoints)
-    with workspace(Path(directory) / name) as folder:
+    with workspace(Path(directory) / name) as folder, _without_cudnn(model):
         signatures = _write_archive(model, endpoints, assets, folder)
         if check:
             check(folder)
@@ -201,6 +203,20 @@ def _write_archive(
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures
+
+
+@contextlib.contextmanager
+def _without_cudnn(model: keras.Model) -> Iterator[None]:
+    """Let recurrent layers do without cuDNN while graphs are made: a CPU must serve them, too."""
+    layers = [layer for layer in model._flatten_layers() if hasattr(layer, "use_cudnn")]
+    before = [layer.use_cudnn for layer in layers]
+    for layer in layers:
+        layer.use_cudnn = False
+    try:
+        yield
+    finally:
+        for layer, value in zip(layers, before, strict=True):
+            layer.use_cudnn = value
 
 
 def _named(endpoint: Endpoint, function: Callable[..., dict]) -> Callable[..., dict]:

@@ -315,3 +315,28 @@ def test_a_file_cannot_make_us_import_what_is_not_a_room_of_ours(tmp_path, monke
         with pytest.raises(RunError, match=r"does not know"):
             load_model(path)
         assert module not in sys.modules
+
+
+def test_recurrent_layers_are_written_without_cudnn(tmp_path, monkeypatch):
+    """Keras takes cuDNN where it sees a GPU; a graph with it fails on a server without one."""
+    inputs = keras.Input((None, 2))
+    x = keras.layers.Bidirectional(keras.layers.GRU(3, return_sequences=True))(inputs)
+    model = keras.Model(inputs, keras.layers.LSTM(2, use_cudnn=True)(x))
+    wanted = []
+    for kind in (keras.layers.GRU, keras.layers.LSTM):
+        plain = kind.inner_loop
+
+        def loop(layer, *args, plain=plain, **kwargs):
+            wanted.append(layer.use_cudnn)
+            layer.use_cudnn, before = False, layer.use_cudnn  # there is no GPU here
+            result = plain(layer, *args, **kwargs)
+            layer.use_cudnn = before
+            return result
+
+        monkeypatch.setattr(kind, "inner_loop", loop)
+    serve = endpoint(lambda model, assets: lambda x: {"y": model(x)}, shape=(None, None, 2))
+    export(model, "c/r", (serve,), {}, tmp_path, name="m")
+    assert len(wanted) >= 3 and not any(wanted)
+    bidirectional, lstm = model.layers[1:]
+    assert lstm.use_cudnn is True
+    assert bidirectional.forward_layer.use_cudnn == "auto"
