@@ -36,4 +36,14 @@ SMALL_ARGUMENTS = {
         "learning_rate": 0.01,
     },
     "lessons/names_classifier": {"num_layers": 1, "units": 8, "embedding_dim": 8},
+    "recurrent_modern/seq2seq_gru": {
+        "num_layers": 1,
+        "num_examples": 64,
+        "num_steps": 6,
+    },
+    "recurrent_modern/seq2seq_lstm": {
+        "num_layers": 1,
+        "num_examples": 64,
+        "num_steps": 6,
+    },
 }
