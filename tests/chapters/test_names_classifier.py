@@ -223,3 +223,12 @@ def test_the_figure_in_the_docstring(real_data):
     _, y = next(iter(data.test))
     assert round(np.bincount(y).max() / len(y), 3) == 0.468
     assert data.assets["class_names"][np.bincount(y).argmax()] == "Russian"
+
+
+@pytest.mark.slow
+def test_real_names_are_learned(real_data, tmp_path):
+    """Measured with seed 0: 0.798 after three epochs, 0.838 after twenty."""
+    loaded = recipe.load("names_classifier", epochs=3)
+    summary = fit(loaded, Run(tmp_path / "run", loaded.name, loaded.arguments), Source("files"))
+    assert summary["examples"] == {"train": 13374, "test": 6700}
+    assert summary["metrics"]["test_accuracy"] > 0.76
