@@ -32,7 +32,8 @@ class RecurrentStack(keras.layers.Layer):
         training: bool.
 
     Returns:
-        ((B, T, H) outputs of the last layer, the states after the last step).
+        ((B, T, H) outputs of the last layer, which mean nothing after `valid_lens`, and the states
+        after the last step).
 
     Raises:
         ValueError: a size below 1, a rate outside [0, 1), another cell.
@@ -92,10 +93,11 @@ class RecurrentStack(keras.layers.Layer):
 
     def call(self, inputs, states=None, valid_lens=None, training=False):
         one_step = inputs.shape[1] == 1 and states is not None and valid_lens is None
+        lengths = None if valid_lens is None else ops.cast(valid_lens, "int32")
         mask = None
-        if valid_lens is not None:
+        if lengths is not None and self.cell == "lstm":
             steps = ops.arange(ops.shape(inputs)[1], dtype="int32")
-            mask = steps[None, :] < ops.cast(valid_lens, "int32")[:, None]  # (B, T)
+            mask = steps[None, :] < lengths[:, None]  # (B, T)
         x, after = inputs, []
         for i, layer in enumerate(self.layers):
             if i:
@@ -106,12 +108,22 @@ class RecurrentStack(keras.layers.Layer):
             else:
                 before = None if states is None else list(states[i])
                 x, *new = layer(x, initial_state=before, mask=mask, training=training)
+                if lengths is not None and self.cell == "gru":
+                    new = [_at(x, lengths, before)]  # quicker than a mask: the output is the state
             after.append(list(new))
         return x, after
 
     def get_config(self):
         names = ("num_hiddens", "num_layers", "dropout_rate", "cell", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _at(outputs, lengths, before):
+    """Return the outputs (B, H) of the last of so many steps, or what was before the first."""
+    places = ops.clip(lengths - 1, 0, ops.shape(outputs)[1] - 1)[:, None, None]
+    found = ops.squeeze(ops.take_along_axis(outputs, places, axis=1), 1)
+    start = ops.zeros_like(found) if before is None else ops.cast(before[0], found.dtype)
+    return ops.where(lengths[:, None] > 0, found, start)
 
 
 def drawn(seed: int | None, place: int) -> int | None:
