@@ -133,7 +133,9 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
 
         @ops.custom_gradient
         def back(*upstream):
-            turned = [ops.transpose(u) for u in recurrent]  # once, not at every step
+            # Turned here, at once: a transposition of one kernel would be put into every product.
+            turned = ops.reshape(rest[-3], (units, step.gates, units))
+            turned = ops.unstack(ops.transpose(turned, (1, 2, 0)), step.gates)
             d_states = [None, *upstream[steps : steps + len(states) - 1]]
             dx, dr = [], []
             for t in reversed(range(steps)):
