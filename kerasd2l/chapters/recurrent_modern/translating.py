@@ -7,12 +7,13 @@ import math
 import time
 from typing import Literal
 
-from kerasd2l import data, export, figures, metrics, models, training
+from kerasd2l import data, export, figures, models, training
 from kerasd2l._lazy import lazy
 from kerasd2l.chapters.recurrent_modern.translation import seq2seq_gru
 from kerasd2l.recipe import Demo, DemoResult
 
 keras = lazy("keras")
+metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
 sacrebleu = lazy("sacrebleu")
 tf = lazy("tensorflow")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, export, metrics, models
+from kerasd2l import data, export, models
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
 keras = lazy("keras")
+metrics = lazy("kerasd2l.metrics")
 
 
 def seq2seq_gru(
