@@ -38,6 +38,10 @@ def seq2seq_gru(
     (corpus=fra); Multi30k's captions are longer. The loss is the mean over real tokens;
     divide_by=steps is the book's, divided by all B x T places. The book prints the latter's sum
     over the number of real tokens, a tenth of the mean over tokens.
+    For translations that can be read take more: num_examples=15000 num_steps=16 longer=drop
+    min_freq=3 embed_size=128 num_hiddens=256 dropout_rate=0.2 batch_size=128 learning_rate=0.002
+    and 12 epochs of Multi30k, test perplexity 8.9; for dates num_examples=none num_steps=8
+    min_freq=1 embed_size=64 num_hiddens=128 num_layers=1 and 40 epochs, test perplexity 1.002.
     Expected: book 0.019 to 0.029 as it prints it, which is 0.19 to 0.29 a token (fra.txt).
     Command: kerasd2l train seq2seq_gru --data builtin --export
     """
