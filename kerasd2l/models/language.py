@@ -224,6 +224,13 @@ class OneHot(keras.layers.Layer):
         return {**super().get_config(), "num_tokens": self.num_tokens}
 
 
+class _Untracked:
+    """Variables that are no weights: neither a checkpoint nor a file has them."""
+
+    def __init__(self, variables: list[keras.Variable]):
+        self.variables = variables
+
+
 @keras.saving.register_keras_serializable(package="kerasd2l")
 class CarriedState(keras.layers.Wrapper):
     """A recurrent layer that goes on, in each row, from the state of the batch before.
@@ -231,8 +238,9 @@ class CarriedState(keras.layers.Wrapper):
     s_0 of row b = s_T of row b one batch ago, no gradient through it; zero where `start` is set.
     Section: "rnn-scratch", sequential partitioning. Training and evaluation have states of their
     own: an evaluation between two steps of a training leaves it alone. Replicas that share a batch
-    keep the states of their rows, and the checkpoint has them all. Of a bidirectional layer, the
-    forward direction goes on; the backward one begins with zeros.
+    keep the states of their rows, and the checkpoint has them all; the state of an evaluation,
+    which begins anew, is in no file. Of a bidirectional layer, the forward direction goes on; the
+    backward one begins with zeros.
 
     Args:
         layer: recurrent layer with return_sequences=True and return_state=True.
@@ -283,23 +291,24 @@ class CarriedState(keras.layers.Wrapper):
             )
             for i, size in enumerate(sizes)
         ]
-        # Each replica keeps its own: what is evaluated last may be less than a row for each.
-        self.evaluation_state = [
+        # Each replica keeps its own, and no file has it: to read it would need all the workers.
+        states = [
             keras.Variable(
                 initializer="zeros",
                 shape=(self.batch_size, size),
                 dtype=self.variable_dtype,
                 trainable=False,
                 autocast=False,
-                aggregation="sum",
+                aggregation="only_first_replica",
                 synchronization="on_read",
                 name=f"evaluation_state_{i}",
             )
             for i, size in enumerate(sizes)
         ]
+        self._evaluation = _Untracked(states)
 
     def call(self, inputs, start, row, training=False):
-        variables = self.training_state if training else self.evaluation_state
+        variables = self.training_state if training else self._evaluation.variables
         begin = []
         for variable in variables:
             mine = ops.take(variable, row, axis=0)  # (B, units)
