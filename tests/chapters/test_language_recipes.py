@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from kerasd2l import models, recipe
 from kerasd2l.cli import main
 from kerasd2l.data import DataError, Source
+from kerasd2l.export import load_model
 from kerasd2l.run import Run
 from kerasd2l.training import Preempted, RecipeError, make_strategy
 from kerasd2l.training.checkpoint import Checkpoints
@@ -173,8 +176,6 @@ def test_a_bidirectional_model_copies_the_answer_and_cannot_write(tmp_path):
     # on text that it has never seen, too: no model of language can do that
     assert figures["test_perplexity"] < 2
     data = recipe.load("bidirectional_lstm_lm", **SMALL).data(Source("builtin"))
-    from kerasd2l.export import load_model
-
     saved = load_model(tmp_path / "run" / "model.keras")
     ids = np.array([[5, 3, 8, 1, 2]])
     np.testing.assert_array_equal(
@@ -226,3 +227,18 @@ def test_gru_lm_learns_the_time_machine(tmp_path):
         tmp_path / "run", "gru_lm", source=source, arguments=arguments | {"epochs": 60}
     )
     assert summary["metrics"]["train_perplexity"] < 9
+
+
+@pytest.mark.slow
+@pytest.mark.multiworker
+def test_two_workers_train_what_one_trains(tmp_path):
+    settings = [f"--set={key}={value}" for key, value in SMALL.items() if key != "epochs"]
+    common = ["--data=builtin", "--seed=3", "--epochs=2", *settings]
+    kerasd2l = [sys.executable, "-m", "kerasd2l.cli"]
+    alone = ["train", "gru_lm", *common, "--out", str(tmp_path / "one")]
+    subprocess.run([*kerasd2l, *alone], check=True, capture_output=True, timeout=300)
+    both = ["launch", "--workers", "2", "--", "train", "gru_lm", "--strategy", "multi_worker"]
+    both += [*common, "--out", str(tmp_path / "two")]
+    subprocess.run([*kerasd2l, *both], check=True, capture_output=True, timeout=300)
+    one, two = (load_model(tmp_path / name / "model.keras") for name in ("one", "two"))
+    assert_same(values(two), values(one), 2e-6)
