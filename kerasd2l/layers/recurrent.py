@@ -102,20 +102,20 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
         step: what one step computes.
         sequences: (T, B, D).
         states: arrays (B, H), the output first.
-        weights: kernel (D, G H), recurrent kernel (H, G H), bias (G H,), and the bias (H,) of the
-            last gate's product with the former output.
+        weights: kernel (D, G H), recurrent kernel (H, G H), bias (G H,), and where there is one the
+            bias (H,) of the last gate's product with the former output.
 
     Returns:
         T outputs (B, H), and the last states.
     """
-    (steps, _, features), units = sequences.shape, states[0].shape[-1]
+    (steps, _, features), units, carried = sequences.shape, states[0].shape[-1], len(states)
 
     def gates(weight):
         return [weight[..., k * units : (k + 1) * units] for k in range(step.gates)]
 
     @ops.custom_gradient
     def run(sequences, *rest):
-        states, (kernel, recurrent, bias, inner_bias) = rest[:-4], rest[-4:]
+        states, (kernel, recurrent, bias, *inner_bias) = rest[:carried], rest[carried:]
         flat = ops.reshape(sequences, (-1, features))  # (T * B, D)
         x = [flat @ w + b for w, b in zip(gates(kernel), gates(bias), strict=True)]
         x = [ops.unstack(ops.reshape(gate, (steps, -1, units)), steps) for gate in x]
@@ -123,7 +123,7 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
         outputs, saved = [states[0]], []
         for t in range(steps):
             r = [states[0] @ u for u in recurrent]
-            r[-1] = r[-1] + inner_bias
+            r[-1] = _sum(r[-1], *inner_bias)
             states, kept = step.forward([gate[t] for gate in x], r, states)
             outputs.append(states[0])
             saved.append(kept)
@@ -134,9 +134,9 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
         @ops.custom_gradient
         def back(*upstream):
             # Turned here, at once: a transposition of one kernel would be put into every product.
-            turned = ops.reshape(rest[-3], (units, step.gates, units))
+            turned = ops.reshape(rest[carried + 1], (units, step.gates, units))
             turned = ops.unstack(ops.transpose(turned, (1, 2, 0)), step.gates)
-            d_states = [None, *upstream[steps : steps + len(states) - 1]]
+            d_states = [None, *upstream[steps : steps + carried - 1]]
             dx, dr = [], []
             for t in reversed(range(steps)):
                 d_states[0] = _sum(upstream[t], d_states[0])
@@ -154,7 +154,7 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
                 ops.concatenate([ops.transpose(flat) @ d for d in dx], axis=1),
                 ops.concatenate([before @ d for d in dr], axis=1),
                 ops.concatenate([ops.sum(d, axis=0) for d in dx]),
-                ops.sum(dr[-1], axis=0),
+                *(ops.sum(dr[-1], axis=0) for _ in inner_bias),
             )
             return gradients, _no_second_derivative
 
@@ -224,17 +224,17 @@ class _Unrolled(keras.layers.RNN):
         )
 
     def _weights_by_use(self):
-        """Return kernel, recurrent kernel, bias, and the last gate's bias of r."""
+        """Return kernel, recurrent kernel and bias, and for GRU the inner bias of the candidate."""
         cell = self.cell
         kernel, recurrent = _value(cell.kernel), _value(cell.recurrent_kernel)
-        inner = ops.zeros((cell.units,))
         if cell.bias is None:
-            return kernel, recurrent, ops.zeros((kernel.shape[-1],)), inner
+            return kernel, recurrent, ops.zeros((kernel.shape[-1],))
         bias = _value(cell.bias)
-        if len(bias.shape) == 2:  # GRU: only the candidate's second bias is apart from the first
-            inner = bias[1, -cell.units :]
-            bias = bias[0] + ops.pad(bias[1, : -cell.units], (0, cell.units))
-        return kernel, recurrent, bias, inner
+        if len(bias.shape) == 1:
+            return kernel, recurrent, bias
+        # GRU's second row of biases: those of z and r only add to the first row.
+        added = ops.pad(bias[1, : -cell.units], (0, cell.units))
+        return kernel, recurrent, bias[0] + added, bias[1, -cell.units :]
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
