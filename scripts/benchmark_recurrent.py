@@ -2,9 +2,9 @@
 """Time training with our recurrent layers against Keras' own and, where installed, PyTorch's.
 
 A character model: one-hot input, one recurrent layer, a dense layer at every step, cross entropy,
-SGD with the global norm clipped to 1. Whole steps in the loop of the library, the contestants one
-after the other in each round. A machine that others use, too, makes single rounds slow: besides the
-median the best round is printed. "elsewhere_cores" tells how many cores other processes took.
+SGD with the global norm clipped to 1. Whole steps in the loop of the library, the contestants in
+turns. On a machine that others use, too, single rounds are slow: besides the median the best round
+is printed, and the CPU time, which does not wait. "elsewhere_cores" is what others took meanwhile.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}  # Keras' name: PyTor
 @click.option("--vocabulary", type=click.IntRange(min=2), default=28, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True)
 @click.option("--updates", type=click.IntRange(min=1), default=20, show_default=True, help="Each.")
-@click.option("--jit", is_flag=True, help="Compile ours with XLA.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(kinds, units, batch, steps, vocabulary, rounds, updates, jit, as_json):
+def main(kinds, units, batch, steps, vocabulary, rounds, updates, as_json):
     """Print training tokens per second of layers.*, keras.layers.* and torch.nn.*."""
     use_tensorflow()
     import keras
@@ -43,11 +42,11 @@ def main(kinds, units, batch, steps, vocabulary, rounds, updates, jit, as_json):
 
     ids = np.random.default_rng(0).integers(0, vocabulary, (batch, steps + 1))
     x, y = np.eye(vocabulary, dtype="float32")[ids[:, :-1]], ids[:, 1:]
-    result = {"units": units, "batch": batch, "steps": steps, "vocabulary": vocabulary, "jit": jit}
+    result = {"units": units, "batch": batch, "steps": steps, "vocabulary": vocabulary}
     for kind in kinds or KINDS:
         timers = {
-            "ours": _loop_timer(getattr(layers, kind), units, x, y, updates, jit),
-            "keras": _loop_timer(getattr(keras.layers, kind), units, x, y, updates, False),
+            "ours": _loop_timer(getattr(layers, kind), units, x, y, updates),
+            "keras": _loop_timer(getattr(keras.layers, kind), units, x, y, updates),
         }
         if importlib.util.find_spec("torch"):
             timers["torch"] = _torch_timer(KINDS[kind], units, x, y, updates)
@@ -102,7 +101,7 @@ def _busy_seconds() -> float:
     return (sum(ticks[:3]) + sum(ticks[5:7])) / os.sysconf("SC_CLK_TCK")
 
 
-def _loop_timer(layer, units, x, y, updates, jit) -> Callable[[], None]:
+def _loop_timer(layer, units, x, y, updates) -> Callable[[], None]:
     """Return a function that trains some updates in our loop."""
     import keras
     import tensorflow as tf
@@ -116,7 +115,6 @@ def _loop_timer(layer, units, x, y, updates, jit) -> Callable[[], None]:
     model.compile(
         keras.optimizers.SGD(1.0, global_clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=jit,
     )
     train = tf.data.Dataset.from_tensors((x, y.astype("int32"))).cache().repeat(updates)
     data = Data(train, None, None, {}, {}, {"train": updates * len(x)})

@@ -218,6 +218,15 @@ def test_training_steps_are_those_of_keras(kind):
     np.testing.assert_allclose(losses[0]["loss"], losses[1]["loss"], atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_goes_without_xla(kind):
+    inputs = keras.Input((5, 3))
+    model = keras.Model(inputs, getattr(layers, kind)(4)(inputs))
+    with pytest.warns(UserWarning, match="Proceeding with `jit_compile=False`"):
+        model.compile("sgd", "mse", jit_compile=True)
+    model.fit(np.ones((2, 5, 3)), np.ones((2, 4)), verbose=0)
+
+
 COMMON = {
     "units": 4,
     "activation": "relu",
