@@ -45,6 +45,7 @@ def gru_lm(
     gradients clipped to norm 1. By hand (implementation=scratch), the reset gate is applied before
     the product with the weights, as in the book; Keras' layer applies it afterwards.
     Expected: perplexity on the training text 1.0; by hand 1.1, 500 epochs (d2l-zh, PyTorch).
+    Measured on the 5,000 characters that follow: 7.3 after 149 epochs, 91 after 500.
     Command: kerasd2l train gru_lm --data files --export
     """
     numbers = dict(locals())
@@ -80,6 +81,7 @@ def lstm_lm(
     gradients clipped to norm 1. Keras' layer begins with forget gates of bias 1, PyTorch's and the
     one by hand with 0.
     Expected: perplexity on the training text 1.1; by hand 1.3, 500 epochs (d2l-zh, PyTorch).
+    Measured on the 5,000 characters that follow: 8.3 after 123 epochs, 94 after 500.
     Command: kerasd2l train lstm_lm --data files --export
     """
     numbers = dict(locals())

@@ -46,7 +46,8 @@ def rnn_lm(
     256, by hand 512. The 5,000 characters that follow are held out, which the book's are not: so
     small a text is learned by heart.
     Expected: perplexity on the training text 1.3; by hand 1.0 with sequential and 1.5 with random
-    partitioning, 500 epochs (d2l-zh, PyTorch). Served: the beginning of a text in, the text out.
+    partitioning, 500 epochs (d2l-zh, PyTorch). Measured on the held-out text: 9.6 after 19 epochs,
+    63 after 500. Served: the beginning of a text in, the text out.
     Command: kerasd2l train rnn_lm --data files --export
     """
     by_hand, carried = implementation == "scratch", partition == "sequential"
