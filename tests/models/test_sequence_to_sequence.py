@@ -105,9 +105,10 @@ def test_the_embedding_is_normal_and_its_gradient_one_array():
     np.testing.assert_array_equal(layer(ids)[0, 2], table[3])
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(("cell", "use_context"), VARIANTS)
-def test_padding_changes_nothing(cell, use_context):
-    model = small(cell, use_context)
+def test_padding_changes_nothing(cell, use_context, training):
+    model = small(cell, use_context, dropout_rate=0.0)
     x = batch()
     labels = np.random.RandomState(1).randint(4, 13, (4, 6))
     lengths = np.array([6, 2, 4, 5])
@@ -125,7 +126,7 @@ def test_padding_changes_nothing(cell, use_context):
         y = np.pad(labels, ((0, 0), (0, more)))
         real = np.arange(6 + more) < lengths[:, None]
         with tf.GradientTape() as tape:
-            logits = model(wide)
+            logits = model(wide, training=training)
             losses = keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
             loss = tf.reduce_sum(tf.where(real, losses, 0.0)) / real.sum()
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
