@@ -13,6 +13,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kerasd2l.recipe import Data
 from kerasd2l.training.checkpoint import state_of
+from kerasd2l.training.quick import quick_layers
 from kerasd2l.training.replicas import FairShare, batch_size, share, synchronized_batch_norm
 from kerasd2l.training.strategy import is_multi_worker
 
@@ -90,6 +91,8 @@ class Loop:
         if self._fair_share:
             self._stack.enter_context(self._fair_share.installed())
         self._stack.enter_context(synchronized_batch_norm(self.model, self.replicas))
+        quick = self.replicas == 1 and not self.jit
+        self._stack.enter_context(quick_layers(self.model, quick))
         self.state = [*state_of(self.model), *self._seen.variables]
         self._make_functions()
         return self
@@ -280,6 +283,11 @@ class Loop:
         self.step_in_epoch += n
 
     def _iterate(self, dataset: tf.data.Dataset, *, training: bool):
+        options = tf.data.Options()
+        # TensorFlow 2.21's tuning thread lets the end of an epoch wait for its next turn, up to as
+        # long as the epoch took; the pipelines here read no slower without it (measured).
+        options.autotune.enabled = False
+        dataset = dataset.with_options(options)
         if self.replicas > 1:
             dataset = share(self.strategy, dataset, training=training)
         return iter(dataset)
