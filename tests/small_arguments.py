@@ -35,7 +35,13 @@ SMALL_ARGUMENTS = {
         "depths": "1,2",
         "learning_rate": 0.01,
     },
+    # Loops over time, written out, forwards and backwards.
     "lessons/names_classifier": {"num_layers": 1, "units": 8, "embedding_dim": 8},
+    **{
+        f"recurrent_modern/{name}": {"num_hiddens": 16, "num_steps": 6}
+        for name in ("gru_lm", "lstm_lm", "deep_lstm_lm", "bidirectional_lstm_lm")
+    },
+    "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
     "recurrent_modern/seq2seq_gru": {
         "num_layers": 1,
         "num_examples": 64,

@@ -16,18 +16,9 @@ ENTRIES = {entry.name: entry for entry in recipe.entries()}
 RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
-# Options of check_recipe for recipes that need them, with the reason.
-OPTIONS = {
-    # Four loops over time, forwards and backwards, are traced and compiled for minutes.
-    name: {"arguments": SMALL_ARGUMENTS[name]}
-    for name in ("lessons/names_classifier",)
-}
-
-# Deep networks: to trace their steps once more for each way of training takes half a minute.
-DEEP = {
-    f"convolutional_modern/{name}"
-    for name in ("alexnet", "densenet", "googlenet", "regnet", "resnet18", "resnext", "vgg")
-}
+# Large recipes are checked small: each way of training traces its steps anew, for half a minute.
+# In their own size they are slow tests.
+LARGE = {name for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
 
 
 @pytest.fixture(autouse=True)
@@ -37,21 +28,20 @@ def free_memory():
     gc.collect()
 
 
-def test_the_exceptions_are_recipes_that_exist():
-    assert set(OPTIONS) | DEEP <= set(RECIPES)
+def test_the_small_ones_are_recipes_that_exist():
+    assert set(RECIPES) >= set(SMALL_ARGUMENTS)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in DEEP else ()) for n in RECIPES]
-)
+@pytest.mark.parametrize("name", RECIPES)
 def test_recipe(name, tmp_path, no_real_data):
-    check_recipe(name, tmp_path, source=Source("builtin"), **OPTIONS.get(name, {}))
+    arguments = SMALL_ARGUMENTS.get(name, {})
+    check_recipe(name, tmp_path, source=Source("builtin"), arguments=arguments)
 
 
-@pytest.mark.parametrize("name", sorted(DEEP))
-def test_deep_recipe_trains_and_is_served(name, tmp_path, no_real_data):
-    options = {"resume": False, "replicas": None, **OPTIONS.get(name, {})}
-    check_recipe(name, tmp_path, source=Source("builtin"), **options)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LARGE))
+def test_large_recipe_in_its_own_size(name, tmp_path, no_real_data):
+    check_recipe(name, tmp_path, source=Source("builtin"))
 
 
 def leaves(value):
