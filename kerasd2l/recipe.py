@@ -122,6 +122,9 @@ class Recipe:
         fit: None for `training.fit`'s loop, or a function with the signature of
             `training.loop.train` that trains in its own way.
         jit_compile: bool, compile the training step with XLA (one replica only).
+        intra_op_threads: int, CPU threads that `kerasd2l train` gives to one operation; None:
+            TensorFlow's choice. With 1, the many small products of a recurrent step are computed
+            side by side instead of one after the other in pieces, which is quicker.
         name: str, set by `load`.
         arguments: the resolved keyword arguments, set by `load`.
     """
@@ -139,6 +142,7 @@ class Recipe:
     expected: Expected | None = None
     fit: Callable | None = None
     jit_compile: bool = False
+    intra_op_threads: int | None = None
     name: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
 

@@ -35,7 +35,7 @@ KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}  # Keras' name: PyTor
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(kinds, units, batch, steps, vocabulary, rounds, updates, as_json):
     """Print training tokens per second of layers.*, keras.layers.* and torch.nn.*."""
-    use_tensorflow()
+    use_tensorflow(intra_op_threads=1)  # as the recipes of language models have it
     import keras
 
     from kerasd2l import layers

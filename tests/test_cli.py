@@ -490,3 +490,16 @@ def test_the_scripts_are_the_verbs(tmp_path):
             for text in (call(verb, "--help").stdout, result.stdout)
         )
         assert script == ours
+
+
+@pytest.mark.parametrize(("environment", "threads"), [({}, 1), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)])
+def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(environment, threads):
+    code = (
+        "from kerasd2l.cli import use_tensorflow; use_tensorflow(1); import tensorflow as tf; "
+        "print(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    kept = {k: v for k, v in os.environ.items() if k != "TF_NUM_INTRAOP_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(threads)], done.stderr

@@ -136,7 +136,7 @@ def train(
     found = load_recipe(name, settings)
     if options["resume"] and not options["out"]:
         raise click.UsageError("--resume needs --out: the folder of the run to continue.")
-    use_tensorflow()
+    use_tensorflow(found.intra_op_threads)
     as_json = options.pop("as_json")
     with known_failures():
         summary = command.train(found, env=os.environ, say=say, **options)

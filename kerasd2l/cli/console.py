@@ -81,8 +81,13 @@ def usage_error(error: Exception, hint: str | None = None) -> click.BadParameter
     return click.BadParameter(str(error), param_hint=hint)
 
 
-def use_tensorflow() -> None:
-    """Prepare the process for TensorFlow: its backend, and less noise on stderr."""
+def use_tensorflow(intra_op_threads: int | None = None) -> None:
+    """Prepare the process for TensorFlow: its backend, and less noise on stderr.
+
+    Args:
+        intra_op_threads: CPU threads for one operation, unless $TF_NUM_INTRAOP_THREADS says it or
+            TensorFlow computes already; None: its choice.
+    """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         raise click.ClickException(
@@ -94,7 +99,10 @@ def use_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet_stderr():
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
+    if intra_op_threads and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # too late: its threads are there
+            tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
 
 
 @contextlib.contextmanager

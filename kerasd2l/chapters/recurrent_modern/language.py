@@ -227,6 +227,7 @@ def language_recipe(
         ),
         expected=expected,
         jit_compile=jit_compile,
+        intra_op_threads=1,
     )
 
 

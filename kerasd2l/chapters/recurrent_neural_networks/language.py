@@ -95,6 +95,7 @@ def rnn_lm(
         ),
         expected=expected,
         jit_compile=jit_compile,
+        intra_op_threads=1,
     )
 
 
