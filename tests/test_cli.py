@@ -492,7 +492,9 @@ def test_the_scripts_are_the_verbs(tmp_path):
         assert script == ours
 
 
-@pytest.mark.parametrize(("environment", "threads"), [({}, 1), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)])
+@pytest.mark.parametrize(
+    ("environment", "threads"), [({}, 1), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)]
+)
 def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(environment, threads):
     code = (
         "from kerasd2l.cli import use_tensorflow; use_tensorflow(1); import tensorflow as tf; "
