@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -71,8 +70,7 @@ def generate(
             return keras.random.uniform((rows, output.units), seed=generator)
 
     write = _rereading if backwards else _stepping
-    with _plain_layers(recurrent):
-        return write(model, tokens, lengths, num_tokens, _chooser(temperature), noise)
+    return write(model, tokens, lengths, num_tokens, _chooser(temperature), noise)
 
 
 def _stepping(model, tokens, lengths, num_tokens, choose, noise) -> Any:
@@ -169,19 +167,3 @@ def _step(layer: keras.layers.Layer, x: Any, before: Sequence[Any]) -> tuple[Any
         return x, list(after) if isinstance(after, (list, tuple)) else [after]
     after = list(layer.step(x, before))
     return after[0], after
-
-
-@contextlib.contextmanager
-def _plain_layers(recurrent: Sequence[keras.layers.Layer]) -> Iterator[None]:
-    """Compute without cuDNN for a while: a graph made on a GPU must run on a CPU, too."""
-    directions = ("forward_layer", "backward_layer")
-    every = [*recurrent, *(getattr(one, name, None) for one in recurrent for name in directions)]
-    found: list[Any] = [layer for layer in every if hasattr(layer, "use_cudnn")]
-    before = [layer.use_cudnn for layer in found]
-    try:
-        for layer in found:
-            layer.use_cudnn = False
-        yield
-    finally:
-        for layer, value in zip(found, before, strict=True):
-            layer.use_cudnn = value
