@@ -70,7 +70,7 @@ def main(
     if with_torch and not installed:
         raise click.BadParameter("PyTorch is not installed: `pip install torch`, or --no-torch.")
     with_torch = installed if with_torch is None else with_torch
-    use_tensorflow()
+    use_tensorflow(recipe.intra_op_threads)
     import tensorflow as tf
 
     from kerasd2l.data import Source

@@ -100,9 +100,10 @@ def use_tensorflow(intra_op_threads: int | None = None) -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet_stderr():
         import tensorflow as tf
-    if intra_op_threads and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+    wished = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if threads := int(wished) if wished.isdecimal() else intra_op_threads:
         with contextlib.suppress(RuntimeError):  # too late: its threads are there
-            tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kerasd2l.recipe import Data
+from kerasd2l.training.callbacks import has_batch_hooks
 from kerasd2l.training.checkpoint import state_of
 from kerasd2l.training.quick import quick_layers
 from kerasd2l.training.replicas import FairShare, batch_size, share, synchronized_batch_norm
@@ -91,8 +92,9 @@ class Loop:
         if self._fair_share:
             self._stack.enter_context(self._fair_share.installed())
         self._stack.enter_context(synchronized_batch_norm(self.model, self.replicas))
-        quick = self.replicas == 1 and not self.jit
-        self._stack.enter_context(quick_layers(self.model, quick))
+        if self.replicas == 1 and not self.jit:
+            batch = self.data.size.get("train", 0) // int(self.data.train.cardinality())
+            self._stack.enter_context(quick_layers(self.model, batch))
         self.state = [*state_of(self.model), *self._seen.variables]
         self._make_functions()
         return self
@@ -115,7 +117,7 @@ class Loop:
             self.reset()
         dataset = self.data.epoch(self.epoch)
         iterator = self._iterate(dataset.skip(skip) if skip else dataset, training=True)
-        hooks = _has_batch_hooks(callback_list)
+        hooks = has_batch_hooks(callback_list)
         self.step_in_epoch, compiling, start = skip, 0.0, time.perf_counter()
         while self.step_in_epoch < self.steps:
             first = self.step_in_epoch
@@ -381,17 +383,6 @@ class Loop:
     def _all_reduce(self, values):
         mine = self.strategy.run(lambda: values * 1.0)  # a tensor of each replica, not a constant
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, mine, axis=None)
-
-
-def _has_batch_hooks(callback_list: keras.callbacks.CallbackList) -> bool:
-    """Whether a callback looks at single batches; without one, steps run several to a call."""
-    names = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-    base = keras.callbacks.Callback
-    return any(  # LambdaCallback has its hooks in the instance, not in the class
-        getattr(getattr(callback, name), "__func__", None) is not getattr(base, name)
-        for callback in callback_list.callbacks
-        for name in names
-    )
 
 
 def _ended_early(split: str, steps: int) -> LoopError:

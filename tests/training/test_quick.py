@@ -1,5 +1,7 @@
 """The quick layers of the loop compute what Keras' own do: outputs, gradients, statistics."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from kerasd2l.training.quick import quick_layers
 def step(layer, x, upstream, quick):
     """Return the outputs, all gradients, and the weights after a training step of the layer."""
     model = keras.Sequential([keras.Input(x.shape[1:]), layer])
-    with quick_layers(model, quick), tf.GradientTape() as tape:
+    context = quick_layers(model) if quick else contextlib.nullcontext()
+    with context, tf.GradientTape() as tape:
         tape.watch(x)
         y = tf.function(lambda x: layer(x, training=True), autograph=False)(x)
     sources = [x, *(w.value for w in layer.trainable_weights)]
@@ -40,7 +43,9 @@ def norm(**options):
     return lambda: keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, **options)
 
 
-@pytest.mark.parametrize("shape", [(8, 6, 6, 32), (4, 5, 7, 16), (8, 6, 6, 6), (16, 20), (5, 3)])
+@pytest.mark.parametrize(
+    "shape", [(8, 6, 6, 32), (4, 5, 7, 16), (8, 6, 6, 6), (8, 6, 5, 1), (16, 20), (5, 3)]
+)
 def test_batch_norm(shape):
     compare(norm(), shape)
 
@@ -82,3 +87,65 @@ def test_everything_is_as_before_afterwards():
     assert keras.layers.BatchNormalization.call is before
     assert GroupedConv2D.convolution_op is own
     assert ("convolution_op" in vars(keras.layers.Conv2D)) == inherited
+
+
+def small_network(**options):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(4, 3, activation="tanh", **options),
+            layers.AveragePooling2D(2),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """One thread for an operation, on a machine of three cores."""
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
+    monkeypatch.setattr("kerasd2l.training.quick._cores", lambda: 3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 48])
+def test_a_batch_in_pieces_has_the_same_outputs_and_gradients(three_cores, size):
+    model = small_network()
+    x = tf.constant(np.random.default_rng(0).normal(size=(size, 6, 6, 2)), tf.float32)
+    whole = step_of(model, x)
+    with quick_layers(model, batch_size=48):
+        assert "call" in vars(model)
+        pieces = step_of(model, x)
+    assert "call" not in vars(model)
+    for one, several in zip(whole, pieces, strict=True):
+        np.testing.assert_allclose(several, one, atol=1e-6)
+
+
+def step_of(model, x):
+    with tf.GradientTape() as tape:
+        y = tf.function(lambda x: model(x, training=True), autograph=False)(x)
+        loss = tf.reduce_mean(y**2)
+    return [np.asarray(a) for a in (y, *tape.gradient(loss, [w.value for w in model.weights]))]
+
+
+def test_networks_that_look_at_the_whole_batch_are_not_cut(three_cores):
+    inputs = keras.Input((4,))
+    whole = [
+        keras.Model(inputs, keras.layers.BatchNormalization()(inputs)),
+        keras.Model(inputs, keras.layers.Lambda(lambda x: x - keras.ops.mean(x))(inputs)),
+        keras.Model([inputs, inputs], keras.layers.Add()([inputs, inputs])),
+        small_network(activity_regularizer="l2"),
+    ]
+    for model in whole:
+        with quick_layers(model, batch_size=48):
+            assert "call" not in vars(model)
+
+
+def test_pieces_want_one_thread_for_an_operation_and_enough_examples(three_cores, monkeypatch):
+    model = small_network()
+    with quick_layers(model, batch_size=31):
+        assert "call" not in vars(model)
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
+    with quick_layers(model, batch_size=48):
+        assert "call" not in vars(model)

@@ -61,6 +61,7 @@ def lenet(
         batch_size=batch_size,
         endpoints=export.image_classifier(height=height, width=width, channels=channels),
         expected=published if as_published else None,
+        intra_op_threads=1,  # each piece of a batch has a core of its own
     )
 
 

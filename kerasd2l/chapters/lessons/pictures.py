@@ -159,4 +159,5 @@ def _digits(
         batch_size=batch_size,
         endpoints=export.image_classifier(height=height, width=width, channels=channels),
         expected=expected if pictures.dataset == "mnist" else None,
+        intra_op_threads=1,  # each piece of a batch has a core of its own
     )
