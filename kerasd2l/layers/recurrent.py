@@ -3,9 +3,9 @@
 Sections: "rnn-concise", "gru", "lstm".
 
 Each class is Keras' own: same constructor, weights, masks, states, and cuDNN on a GPU. One case
-differs: training with TensorFlow in float32, with the default activations, without mask and
-dropout, over at most `LONGEST_UNROLLED` steps whose number is known. Then the steps are written out
-one after the other and the gradient is written by hand, for these reasons:
+differs: training with TensorFlow in float32, with the default activations, without dropout, over at
+most `LONGEST_UNROLLED` steps whose number is known. Then the steps are written out one after the
+other and the gradient is written by hand, for these reasons:
 
 - Products with the inputs are taken once, over all steps: they do not wait for a state.
 - Products for the gradients of the weights are taken once, over all steps: one large product costs
@@ -99,7 +99,7 @@ _GRU = _Step(3, _gru_forward, _gru_backward)
 _LSTM = _Step(4, _lstm_forward, _lstm_backward)
 
 
-def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
+def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence, mask=None):
     """Run the steps one after the other, with a gradient written by hand.
 
     Args:
@@ -108,18 +108,20 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
         states: arrays (B, H), the output first.
         weights: kernel (D, G H), recurrent kernel (H, G H), bias (G H,), and where there is one the
             bias (H,) of the last gate's product with the former output.
+        mask: (T, B, H) bool, False where the states stay as they are; None: nowhere.
 
     Returns:
         T outputs (B, H), and the last states.
     """
     (steps, _, features), units, carried = sequences.shape, states[0].shape[-1], len(states)
+    counts = [None] * steps if mask is None else ops.unstack(mask, steps)
 
     def gates(weight):
         return [weight[..., k * units : (k + 1) * units] for k in range(step.gates)]
 
     @ops.custom_gradient
     def run(sequences, *rest):
-        states, (kernel, recurrent, bias, *inner_bias) = rest[:carried], rest[carried:]
+        states, (kernel, recurrent, bias, *inner_bias) = list(rest[:carried]), rest[carried:]
         flat = ops.reshape(sequences, (-1, features))  # (T * B, D)
         x = [flat @ w + b for w, b in zip(gates(kernel), gates(bias), strict=True)]
         x = [ops.unstack(ops.reshape(gate, (steps, -1, units)), steps) for gate in x]
@@ -128,7 +130,8 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
         for t in range(steps):
             r = [states[0] @ u for u in recurrent]
             r[-1] = _sum(r[-1], *inner_bias)
-            states, kept = step.forward([gate[t] for gate in x], r, states)
+            new, kept = step.forward([gate[t] for gate in x], r, states)
+            states = _where(counts[t], new, states)
             outputs.append(states[0])
             saved.append(kept)
 
@@ -144,9 +147,11 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
             dx, dr = [], []
             for t in reversed(range(steps)):
                 d_states[0] = _sum(upstream[t], d_states[0])
-                dx_t, dr_t, d_states = step.backward(saved[t], d_states)
+                d_new, d_old = _where_gradients(counts[t], d_states)
+                dx_t, dr_t, d_states = step.backward(saved[t], d_new)
                 products = [d @ u for d, u in zip(dr_t, turned, strict=True)]
                 d_states[0] = _sum(*products, d_states[0])
+                d_states = [_sum(*pair) for pair in zip(d_states, d_old, strict=True)]
                 dx.append(dx_t)
                 dr.append(dr_t)
             dx, dr = (_by_gate(lists[::-1]) for lists in (dx, dr))
@@ -166,6 +171,21 @@ def _unroll(step: _Step, sequences, states: Sequence, weights: Sequence):
 
     results = run(sequences, *states, *weights)
     return results[:steps], [results[steps - 1], *results[steps:]]
+
+
+def _where(counts, new: list, old: Sequence) -> list:
+    """Return the new states (B, H) where the step counts, the old ones elsewhere."""
+    if counts is None:
+        return new
+    return [ops.where(counts, a, b) for a, b in zip(new, old, strict=True)]
+
+
+def _where_gradients(counts, d_states: list) -> tuple[list, list]:
+    """Return the gradients of the new states and of the old ones."""
+    if counts is None:
+        return d_states, [None] * len(d_states)
+    d_new = [d * ops.cast(counts, d.dtype) for d in d_states]
+    return d_new, [d - of_new for d, of_new in zip(d_states, d_new, strict=True)]
 
 
 def _by_gate(steps):
@@ -207,22 +227,36 @@ class _Unrolled(keras.layers.RNN):
             self.supports_jit = False  # XLA compiles the written-out steps slowly, to slow code
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
-        if not (training and self._unrolls(sequences, mask)):
+        if not (training and self._unrolls(sequences)):
             return super().inner_loop(sequences, initial_state, mask=mask, training=training)
         states = keras.tree.flatten(initial_state)
         sequences = ops.transpose(sequences, (1, 0, 2))
+        if mask is not None:
+            mask = ops.transpose(ops.cast(mask, "bool"))[:, :, None]  # (T, B, 1)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=0)
-        outputs, states = _unroll(self._step, sequences, states, self._weights_by_use())
-        all_outputs = ops.stack(outputs, axis=1) if self.return_sequences else outputs[-1][:, None]
-        return outputs[-1], all_outputs, states
+            mask = None if mask is None else ops.flip(mask, axis=0)
+        wide = None if mask is None else ops.tile(mask, (1, 1, self.cell.units))
+        outputs, states = _unroll(self._step, sequences, states, self._weights_by_use(), wide)
+        shown = ops.stack(outputs) if self.return_sequences else outputs[-1][None]
+        if mask is not None:
+            shown = shown * ops.cast(self._shows(mask), shown.dtype)[-shown.shape[0] :]
+        return shown[-1], ops.transpose(shown, (1, 0, 2)), states
 
-    def _unrolls(self, sequences, mask) -> bool:
+    def _shows(self, mask):
+        """Return where (T, B, 1) an output is the state; elsewhere it is zero, as Keras has it.
+
+        Before the first step that counts, and with `zero_output_for_mask` at each that does not.
+        """
+        if self.zero_output_for_mask:
+            return mask
+        return ops.cumsum(ops.cast(mask, "int32"), axis=0) > 0
+
+    def _unrolls(self, sequences) -> bool:
         """Whether this layer and these inputs are the case that is quicker written out."""
         cell, steps = self.cell, sequences.shape[1]
         return (
             keras.backend.backend() == "tensorflow"
-            and mask is None
             and steps is not None
             and 0 < steps <= LONGEST_UNROLLED
             and self.compute_dtype == "float32"

@@ -87,7 +87,7 @@ def _cores() -> int:
 
 
 def _examples_alone(model: keras.Model) -> bool:
-    """Whether the model maps one array to another, each example by itself, in float32."""
+    """Whether the model maps one array to another, each example by itself."""
     layers = list(model._flatten_layers(include_self=False))
     return (
         isinstance(model, (keras.Sequential, keras.src.models.functional.Functional))

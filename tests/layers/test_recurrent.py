@@ -138,6 +138,31 @@ def test_state_is_carried_from_batch_to_batch(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"return_state": True},
+        {"return_sequences": True, "return_state": True},
+        {"return_sequences": True, "return_state": True, "zero_output_for_mask": True},
+        {"return_sequences": True, "go_backwards": True},
+        {"go_backwards": True, "zero_output_for_mask": True},
+    ],
+)
+def test_training_with_a_mask_gives_what_keras_gives(kind, arguments):
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=(5, 6, 3)).astype("f")
+    mask = np.arange(6) < np.array([[6], [1], [4], [3], [0]])
+    mask[3] = [False, False, True, False, True, False]  # not only a padding at the end
+    ours, theirs = _pair(kind, 5, x.shape, **arguments)
+    states = [rng.normal(size=(5, 5)).astype("f") for _ in ours.state_size]
+    for start in ({}, {"initial_state": states}):
+        _assert_equal(ours, theirs, x, mask=tf.constant(mask), **start)
+    graph = tf.function(lambda x: ours(x, mask=tf.constant(mask), training=True))
+    types = {op.type for op in graph.get_concrete_function(tf.constant(x)).graph.get_operations()}
+    assert "While" not in types
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_both_directions(kind):
     x = np.random.default_rng(6).normal(size=(2, 4, 3)).astype("f")
     ours, theirs = (
