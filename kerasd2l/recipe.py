@@ -207,6 +207,8 @@ def entries() -> list[Entry]:
     kinds: dict[Any, Literal["recipe", "demo"]] = {"Recipe": "recipe", "Demo": "demo"}
     found = []
     for info in pkgutil.iter_modules(package.__path__):
+        if info.name.startswith("_"):  # what several chapters share
+            continue
         module = importlib.import_module(f"{CHAPTERS}.{info.name}")
         for name, function in vars(module).items():
             if name.startswith("_") or not inspect.isfunction(function):

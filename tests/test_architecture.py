@@ -83,6 +83,7 @@ def test_a_planted_fault_is_found(tmp_path, name, text, message):
         ("testing__good", "from kerasd2l import export, recipe, run, training"),
         ("chapters__good", "from kerasd2l import data, figures, layers\nimport tensorflow"),
         ("chapters__book__good", "from kerasd2l.chapters.book.other import x"),
+        ("chapters__book__good", "from kerasd2l.chapters._shared import x"),
         (
             "cli__console",
             "import os\nfrom kerasd2l import __version__, recipe\nx = os.environ['A']",

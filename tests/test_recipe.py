@@ -52,6 +52,7 @@ def book(tmp_path, monkeypatch):
     (folder / "two").mkdir(parents=True)
     (folder / "__init__.py").write_text("")
     (folder / "one.py").write_text(BOOK)
+    (folder / "_shared.py").write_text(OTHER.replace("book.one", "book.two"))
     (folder / "two" / "part.py").write_text(OTHER)
     (folder / "two" / "__init__.py").write_text("from book.two.part import lenet, twice, edges")
     monkeypatch.syspath_prepend(str(tmp_path))

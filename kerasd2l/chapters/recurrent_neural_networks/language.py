@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
-
-from kerasd2l import data, export, layers, models, scratch
-from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Expected, Recipe
-
-keras = lazy("keras")
-metrics = lazy("kerasd2l.metrics")
-
-Corpus = Literal["time_machine", "shakespeare"]
-Token = Literal["char", "word"]
-Partition = Literal["sequential", "random"]
-Implementation = Literal["concise", "scratch"]
-PREFIX = "time traveller"
+from kerasd2l.chapters._language_model import (
+    Corpus,
+    Implementation,
+    Partition,
+    Token,
+    language_recipe,
+)
+from kerasd2l.recipe import Recipe
 
 
 def rnn_lm(
@@ -50,79 +43,15 @@ def rnn_lm(
     63 after 500. Served: the beginning of a text in, the text out.
     Command: kerasd2l train rnn_lm --data files --export
     """
-    by_hand, carried = implementation == "scratch", partition == "sequential"
-    units = num_hiddens if num_hiddens is not None else 512 if by_hand else 256
-    _check_sizes(num_hiddens=units, num_layers=num_layers, clip_norm=clip_norm)
-    corpora = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}
-    expected = None
-    if (corpus, token, max_tokens, num_steps, embedding_dim, clip_norm, num_layers, units) == (
-        *("time_machine", "char", 10_000, 35, None, 1.0, 1),
-        512 if by_hand else 256,
-    ):
-        expected = _published(by_hand, carried)
-    return Recipe(
-        section="rnn-scratch" if by_hand else "rnn-concise",
-        dataset=corpus,
-        data=lambda source: corpora[corpus].load(
-            source,
-            batch_size=batch_size,
-            num_steps=num_steps,
-            max_tokens=max_tokens,
-            held_out_tokens=held_out_tokens,
-            partition=partition,
-            level=token,
-            mark_start=carried,
-        ),
-        model=lambda d: models.language_model(
-            len(d.assets["vocabulary"]),
-            _recurrent(by_hand, units, num_layers),
-            embedding_dim=embedding_dim,
-            state="carried" if carried else "zero",
-            batch_size=batch_size,
-            output_initializer=_small() if by_hand else "glorot_uniform",
-            name="rnn_lm",
-        ),
-        optimizer=lambda: keras.optimizers.SGD(learning_rate, global_clipnorm=clip_norm),
-        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=lambda: [metrics.Perplexity()],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=export.text_generator(
-            lambda *inputs, **settings: models.generate(*inputs, **settings),
-            num_tokens=num_tokens,
-            temperature=temperature,
-            prefix=PREFIX,
-        ),
-        expected=expected,
-        jit_compile=jit_compile,
-        intra_op_threads=1,
+    numbers = dict(locals())
+    by_hand = implementation == "scratch"
+    usual = 512 if by_hand else 256
+    numbers["num_hiddens"] = usual if num_hiddens is None else num_hiddens
+    published = {(True, "sequential"): 1.0, (True, "random"): 1.5, (False, "sequential"): 1.3}
+    as_published = (numbers["num_hiddens"], num_layers) == (usual, 1)
+    return language_recipe(
+        "rnn-scratch" if by_hand else "rnn-concise",
+        "rnn",
+        published.get((by_hand, partition)) if as_published else None,
+        **numbers,
     )
-
-
-def _published(by_hand: bool, carried: bool) -> Expected | None:
-    """Return the book's perplexity."""
-    known = {(True, True): 1.0, (True, False): 1.5, (False, True): 1.3}
-    value = known.get((by_hand, carried))
-    if value is None:
-        return None
-    return Expected("train_perplexity", value, value, "d2l-zh PyTorch, 500 epochs")
-
-
-def _recurrent(by_hand: bool, units: int, num_layers: int) -> list[Any]:
-    """Return the recurrent layers, bottom first."""
-    make: Callable = scratch.RNNScratch if by_hand else layers.SimpleRNN
-    return [
-        make(units, return_sequences=True, return_state=True, name=f"rnn_{number}")
-        for number in range(1, num_layers + 1)
-    ]
-
-
-def _check_sizes(**arguments: float) -> None:
-    for name, value in arguments.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
-
-
-def _small() -> Any:
-    """Return the initializer of the sections that start from scratch."""
-    return keras.initializers.RandomNormal(stddev=0.01)
