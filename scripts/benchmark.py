@@ -153,7 +153,8 @@ def _batches(data, recipe, limit_steps):
     batches: list = []
     for x, y in data.epoch(0).as_numpy_iterator():
         full = len(y) == recipe.batch_size or not batches
-        room = (len(batches) + 1) * x.nbytes <= BATCHES_MIB * 2**20 or not batches
+        size = sum(array.nbytes for array in (x.values() if isinstance(x, dict) else [x]))
+        room = (len(batches) + 1) * size <= BATCHES_MIB * 2**20 or not batches
         if not (full and room) or len(batches) == (limit_steps or len(batches) + 1):
             break
         batches.append((x, y))
@@ -164,13 +165,13 @@ def _in_memory(data, batches):
     """Return the data with these batches for training, in this order in every epoch."""
     import tensorflow as tf
 
-    arrays = tuple(np.stack(column) for column in zip(*batches, strict=True))
+    arrays = tf.nest.map_structure(lambda *column: np.stack(column), *batches)
     options = tf.data.Options()
     # TensorFlow's tuning thread holds up the end of an epoch until its next turn (TF 2.21: by up to
     # as long as the epoch took). There is nothing to tune: the batches are ready.
     options.autotune.enabled = False
     train = tf.data.Dataset.from_tensor_slices(arrays).prefetch(2).with_options(options)
-    size = {**data.size, "train": arrays[1].size}
+    size = {**data.size, "train": sum(len(y) for _, y in batches)}
     return dataclasses.replace(data, train=train, order=None, size=size)
 
 
@@ -206,9 +207,12 @@ def _fit_timer(model, data, limit_steps):
 
 def _torch_training(recipe, model):
     """Return (memory format) -> a PyTorch training from our weights; None without a reference."""
+    from torch_language import LanguageTraining
     from torch_reference import NoReference, Training, reference
 
     def training(layout: str):
+        if recipe.dataset in ("time_machine", "shakespeare"):
+            return LanguageTraining(recipe, model)
         return Training(recipe, reference(recipe, model), channels_last=layout == "channels_last")
 
     try:

@@ -74,3 +74,13 @@ def test_both_frameworks_learn_the_same():
     assert found["examples"] == {"train": 200, "test": 100}
     for figure in ("train_loss", "test_loss", "test_accuracy"):
         assert found["ours"][figure] == pytest.approx(found["torch"][figure], abs=0.02)
+
+
+@needs_torch
+def test_a_language_model_goes_beside_pytorch():
+    found = answer(
+        "benchmark", "gru_lm", "--data", "builtin", "--set", "num_hiddens=8", "--set",
+        "max_tokens=3000", "--limit-steps", "2", "--rounds", "1", "--no-fit",
+    )  # fmt: skip
+    assert found["feed"] == "memory"
+    assert found["ratio_torch"] == pytest.approx(found["torch_seconds"] / found["loop_seconds"])

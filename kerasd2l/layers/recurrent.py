@@ -209,8 +209,11 @@ def _no_second_derivative(*_):
 
 
 def _value(variable):
-    """Return a tensor: a custom gradient is given by arguments, and a variable is none."""
-    return ops.reshape(variable, variable.shape)
+    """Return a tensor of its own: a custom gradient is given by arguments, and a variable is none.
+
+    Nor is the state of a stateful layer, which is assigned before the gradient is asked for.
+    """
+    return ops.copy(variable)
 
 
 class _Unrolled(keras.layers.RNN):
@@ -229,7 +232,7 @@ class _Unrolled(keras.layers.RNN):
     def inner_loop(self, sequences, initial_state, mask, training=False):
         if not (training and self._unrolls(sequences)):
             return super().inner_loop(sequences, initial_state, mask=mask, training=training)
-        states = keras.tree.flatten(initial_state)
+        states = [_value(state) for state in keras.tree.flatten(initial_state)]
         sequences = ops.transpose(sequences, (1, 0, 2))
         if mask is not None:
             mask = ops.transpose(ops.cast(mask, "bool"))[:, :, None]  # (T, B, 1)

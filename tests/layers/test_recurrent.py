@@ -138,6 +138,14 @@ def test_state_is_carried_from_batch_to_batch(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_a_carried_state_are_right_without_a_graph(kind):
+    x = np.random.default_rng(14).normal(size=(2, 4, 3)).astype("f")
+    pair = _pair(kind, 5, x.shape, return_sequences=True, stateful=True)
+    for _ in range(3):  # the second time there is a state, which the layer changes at the end
+        _assert_equal(*pair, x)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "arguments",
     [
