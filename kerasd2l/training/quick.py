@@ -87,11 +87,10 @@ def _cores() -> int:
 
 
 def _examples_alone(model: keras.Model) -> bool:
-    """Whether the model maps one array to another, each example by itself."""
+    """Whether the model computes each example by itself."""
     layers = list(model._flatten_layers(include_self=False))
     return (
-        isinstance(model, (keras.Sequential, keras.src.models.functional.Functional))
-        and len(model.inputs) == len(model.outputs) == 1
+        type(model) in (keras.Sequential, keras.src.models.functional.Functional)
         and all(type(layer) in _ALONE for layer in layers)
         and not any(getattr(layer, "activity_regularizer", None) for layer in layers)
     )
@@ -99,13 +98,20 @@ def _examples_alone(model: keras.Model) -> bool:
 
 def _in_pieces(before: Callable, pieces: int) -> Callable:
     def call(inputs, training=None, mask=None):
-        size = tf.shape(inputs)[0]
+        size = tf.shape(keras.tree.flatten(inputs)[0])[0]
         most = (size + pieces - 1) // pieces
-        # A piece of nothing is an error for a convolution: where a short batch has no rows left
-        # for a piece, the piece is the last row once more, which is cut off at the end.
-        firsts = [tf.minimum(i * most, size - 1) for i in range(pieces)]
-        outputs = [before(inputs[a : a + most], training, mask) for a in firsts]
-        return tf.concat(outputs, axis=0)[:size]
+
+        def piece(number):
+            # A piece of nothing is an error for a convolution: where a short batch has no rows left
+            # for a piece, the piece is the last row once more, which is cut off at the end.
+            first = tf.minimum(number * most, size - 1)
+            rows = keras.tree.map_structure(lambda x: x[first : first + most], inputs)
+            return before(rows, training, mask)
+
+        def join(*parts):
+            return tf.concat(parts, axis=0)[:size]
+
+        return keras.tree.map_structure(join, *(piece(number) for number in range(pieces)))
 
     return call
 

@@ -134,7 +134,6 @@ def test_networks_that_look_at_the_whole_batch_are_not_cut(three_cores):
     whole = [
         keras.Model(inputs, keras.layers.BatchNormalization()(inputs)),
         keras.Model(inputs, keras.layers.Lambda(lambda x: x - keras.ops.mean(x))(inputs)),
-        keras.Model([inputs, inputs], keras.layers.Add()([inputs, inputs])),
         small_network(activity_regularizer="l2"),
     ]
     for model in whole:
@@ -149,3 +148,23 @@ def test_pieces_want_one_thread_for_an_operation_and_enough_examples(three_cores
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     with quick_layers(model, batch_size=48):
         assert "call" not in vars(model)
+
+
+def test_inputs_and_outputs_of_any_structure_are_cut_and_joined(three_cores):
+    one, two = (keras.Input((4,), name=name) for name in ("one", "two"))
+    both = keras.layers.Concatenate()([one, two])
+    models = [
+        keras.Model({"one": one}, keras.layers.Dense(2)(one)),
+        keras.Model((one, two), [keras.layers.Dense(2)(both)]),
+        keras.Model({"one": one, "two": two}, {"a": both, "b": keras.layers.Dense(2)(two)}),
+    ]
+    x = [tf.constant(np.random.default_rng(i).normal(size=(7, 4)), tf.float32) for i in range(2)]
+    inputs = ({"one": x[0]}, tuple(x), {"one": x[0], "two": x[1]})
+    for model, given in zip(models, inputs, strict=True):
+        whole = model(given)
+        with quick_layers(model, batch_size=48):
+            assert "call" in vars(model)
+            pieces = model(given)
+        keras.tree.assert_same_structure(whole, pieces)
+        for a, b in zip(keras.tree.flatten(whole), keras.tree.flatten(pieces), strict=True):
+            np.testing.assert_allclose(b, a, atol=1e-6)
