@@ -1,5 +1,6 @@
 """Four logical CPU devices for every test process, made before TensorFlow starts to compute."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,9 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 import tensorflow as tf
+
+from kerasd2l.export import check
+from kerasd2l.testing.elsewhere import without_this_library
 
 CPU_DEVICES = 4
 
@@ -24,6 +28,23 @@ tf.get_logger().setLevel("ERROR")  # retracing is what tests do
 tf.config.set_logical_device_configuration(
     _cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(CPU_DEVICES)]
 )
+
+
+def pytest_collection_finish():
+    """Leave what was imported to no collector: it would walk through TensorFlow in every test."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_checks_of_exports():
+    """Check exports in forks of one process without this library: a start takes seconds of it.
+
+    `tests/export/test_fresh_check.py` starts processes as the program does.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "_start", lambda *request: without_this_library()(*request))
+        yield
 
 
 @pytest.fixture(scope="session")

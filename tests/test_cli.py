@@ -16,6 +16,7 @@ from PIL import Image
 from kerasd2l import __version__
 from kerasd2l.cli import main
 from kerasd2l.data import digits
+from kerasd2l.testing.elsewhere import with_keras
 
 KEYS = {
     "recipe",
@@ -493,15 +494,19 @@ def test_the_scripts_are_the_verbs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "threads"), [({}, 1), ({"TF_NUM_INTRAOP_THREADS": "2"}, 0)]
+    ("environment", "threads"), [({}, 1), ({"TF_NUM_INTRAOP_THREADS": "2"}, 2)]
 )
-def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(environment, threads):
-    code = (
-        "from kerasd2l.cli import use_tensorflow; use_tensorflow(1); import tensorflow as tf; "
-        "print(tf.config.threading.get_intra_op_parallelism_threads())"
+def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(
+    environment, threads, tmp_path
+):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import os, sys; sys.path[:] = {sys.path!r}\n"
+        "os.environ.pop('TF_NUM_INTRAOP_THREADS', None)\n"
+        f"os.environ.update({environment})\n"
+        "from kerasd2l.cli import use_tensorflow; use_tensorflow(1)\n"
+        "import tensorflow as tf\n"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())\n"
     )
-    kept = {k: v for k, v in os.environ.items() if k != "TF_NUM_INTRAOP_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True
-    )
-    assert done.stdout.split() == [str(threads)], done.stderr
+    code, log = with_keras()(str(script), "")
+    assert code == 0 and log.split()[-1:] == [str(threads)], log

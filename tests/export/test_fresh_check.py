@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from tiny_models import make_linear
 
-from kerasd2l.export import fresh
+from kerasd2l.export import check, fresh
 from kerasd2l.export.check import _compare, _elsewhere, verify
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.savedmodel import export_run
 from kerasd2l.recipe import Recipe
+
+START = check._start  # as the program has it; tests/conftest.py puts a quicker one in its place
 
 
 @pytest.mark.parametrize(
@@ -34,11 +36,13 @@ def test_arrays_survive_the_journey(array):
 
 
 def test_export_of_a_run_is_checked_in_a_process_of_its_own(
-    tmp_path, run_folder, endpoints, assets, linear
+    tmp_path, run_folder, endpoints, assets, linear, monkeypatch
 ):
+    monkeypatch.setattr(check, "_start", START)
     unused = dict.fromkeys(("data", "model", "optimizer", "loss", "metrics"))
     recipe = Recipe(section="s", dataset="d", epochs=1, batch_size=1, endpoints=endpoints, **unused)
     path = export_run(run_folder, tmp_path / "out", recipe=recipe)  # checks before it publishes
+    monkeypatch.undo()
     differences = verify(path, linear, endpoints, assets)
     assert set(differences) == {
         f"{endpoint}/{output}"
@@ -50,7 +54,7 @@ def test_export_of_a_run_is_checked_in_a_process_of_its_own(
 
 def test_other_process_has_neither_keras_nor_this_library(exported, endpoints):
     example = {"pixels": np.zeros((1, 28, 28, 1), "float32")}
-    reply = _elsewhere(exported, {"predict": example})
+    reply = _elsewhere(exported, {"predict": example}, START)
     assert reply["imported"] == list(fresh.FORBIDDEN)  # blocked; nothing below them was imported
     assert reply["signatures"] == ["predict", "serving_default"]
 
@@ -77,6 +81,8 @@ def test_comparison_names_endpoint_output_and_difference():
         _compare("e", here, here | {"y": np.ones(3)}, 1e-5)
     with pytest.raises(SavedModelError, match=r"gives"):
         _compare("e", here, {"y": here["y"]}, 1e-5)
+    with pytest.raises(SavedModelError, match=r"'y' .* is float32 in the SavedModel, float64 in"):
+        _compare("e", here, here | {"y": here["y"].astype("float32")}, 1e-5)
     whole = {"n": np.array([2])}
     with pytest.raises(SavedModelError, match=r"differs"):
         _compare("e", whole, {"n": np.array([3])}, 10.0)

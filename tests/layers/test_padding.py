@@ -1,6 +1,5 @@
 """Constant and replication padding against numpy.pad."""
 
-import subprocess
 import sys
 
 import keras
@@ -9,6 +8,7 @@ import pytest
 
 from kerasd2l import layers
 from kerasd2l.testing import check_layer
+from kerasd2l.testing.elsewhere import with_keras
 
 # padding as given, and what numpy.pad is told
 PADDINGS = {
@@ -70,11 +70,13 @@ def test_bad_padding(padding):
 def test_a_fresh_process_knows_every_layer_after_a_star_import(tmp_path):
     inputs = keras.Input((4, 4, 1))
     keras.Model(inputs, layers.ReplicationPadding2D(2)(inputs)).save(tmp_path / "model.keras")
-    code = (
-        "import sys, keras\n"
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        "import keras\n"
+        "assert not any(name.startswith('kerasd2l') for name in sys.modules)\n"
         "from kerasd2l.layers import *\n"
-        "print(keras.saving.load_model(sys.argv[1]).output_shape)\n"
+        "print(keras.saving.load_model(sys.stdin.read()).output_shape)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "model.keras")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "(None, 8, 8, 1)"
+    code, log = with_keras()(str(script), str(tmp_path / "model.keras"))
+    assert code == 0 and log.strip().endswith("(None, 8, 8, 1)"), log
