@@ -57,37 +57,67 @@ def verify(
         SavedModelError: it cannot be loaded there, a name or dtype is wrong, or an output differs;
             the message names endpoint, output and difference.
     """
-    examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
-    reply = _elsewhere(Path(saved_model), examples, start or _start)
-    names = {endpoint.name for endpoint in endpoints}
-    if set(reply["signatures"]) != names:
-        raise SavedModelError(
-            f"{saved_model} has the signatures {', '.join(reply['signatures'])}. "
-            f"Expected: {', '.join(sorted(names))}."
-        )
-    differences: dict[str, float] = {}
+    reply = ask_elsewhere(saved_model, endpoints, start=start)
     with tf.device("/CPU:0"):
         if isinstance(model, (str, os.PathLike)):
             model = load_model(model)
-        for endpoint in endpoints:
-            there = reply["results"][endpoint.name]
-            expected = {
-                key: tf.as_dtype(spec.dtype).name for key, spec in endpoint.signature.items()
-            }
-            if there["inputs"] != expected:
-                raise SavedModelError(
-                    f"{saved_model}: signature {endpoint.name!r} takes {there['inputs']}. "
-                    f"Expected: {expected}."
-                )
-            # as a graph, like the export: otherwise the optimizer's rounding counts as a fault
-            function = tf.function(endpoint.build(model, assets), autograph=False)
-            inputs = {key: tf.constant(value) for key, value in examples[endpoint.name].items()}
-            outputs = function(**inputs)
-            here = {
-                key: fresh.decode(fresh.encode(value.numpy())) for key, value in outputs.items()
-            }
-            found = {key: fresh.decode(value) for key, value in there["outputs"].items()}
-            differences |= _compare(endpoint.name, here, found, tolerance)
+        expected = answers(model, endpoints, assets)
+    return compare(reply, expected, tolerance=tolerance)
+
+
+Answers = dict[str, dict[str, np.ndarray]]  # endpoint -> output -> array
+
+
+def answers(
+    model: keras.Model, endpoints: tuple[Endpoint, ...], assets: Mapping[str, Any]
+) -> Answers:
+    """Return what the endpoints of a model here make of their examples."""
+    found = {}
+    for endpoint in endpoints:
+        # as a graph, like the export: otherwise the optimizer's rounding counts as a fault
+        function = tf.function(endpoint.build(model, assets), autograph=False)
+        outputs = function(**{k: tf.constant(value) for k, value in _example(endpoint).items()})
+        found[endpoint.name] = {
+            key: fresh.decode(fresh.encode(value.numpy())) for key, value in outputs.items()
+        }
+    return found
+
+
+def ask_elsewhere(
+    saved_model: str | os.PathLike,
+    endpoints: tuple[Endpoint, ...],
+    *,
+    start: Callable[[str, str], tuple[int, str]] | None = None,
+) -> Answers:
+    """Return what a SavedModel makes of the examples in a process without this library.
+
+    Args and Raises: see `verify`.
+    """
+    examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
+    reply = _elsewhere(Path(saved_model), examples, start or _start)
+    if set(reply["signatures"]) != set(examples):
+        raise SavedModelError(
+            f"{saved_model} has the signatures {', '.join(reply['signatures'])}. "
+            f"Expected: {', '.join(sorted(examples))}."
+        )
+    found = {}
+    for endpoint in endpoints:
+        there = reply["results"][endpoint.name]
+        declared = {key: tf.as_dtype(spec.dtype).name for key, spec in endpoint.signature.items()}
+        if there["inputs"] != declared:
+            raise SavedModelError(
+                f"{saved_model}: signature {endpoint.name!r} takes {there['inputs']}. "
+                f"Expected: {declared}."
+            )
+        found[endpoint.name] = {key: fresh.decode(v) for key, v in there["outputs"].items()}
+    return found
+
+
+def compare(found: Answers, expected: Answers, *, tolerance: float) -> dict[str, float]:
+    """Return "endpoint/output" -> largest difference; too large a one is a SavedModelError."""
+    differences: dict[str, float] = {}
+    for name, outputs in expected.items():
+        differences |= _compare(name, outputs, found[name], tolerance)
     return differences
 
 
@@ -158,6 +188,10 @@ def _compare(
         if found.shape != expected.shape:
             raise SavedModelError(
                 f"{what} has shape {found.shape} in the SavedModel, {expected.shape} in the model."
+            )
+        if found.dtype != expected.dtype:
+            raise SavedModelError(
+                f"{what} is {found.dtype} in the SavedModel, {expected.dtype} in the model."
             )
         if expected.dtype.kind == "O":
             difference = 0.0 if np.array_equal(found, expected) else float("inf")
