@@ -434,7 +434,7 @@ def test_predict_on_what_cannot_be(trained, picture, tmp_path):
     assert "does not exist" in failure(1, "predict", tmp_path / "nothing", picture)
     assert "is no SavedModel" in failure(1, "predict", folder / "run", picture)
     assert "has no signature 'other'. It has: serving_default" in failure(
-        1, "predict", served, picture, "--signature", "other"
+        2, "predict", served, picture, "--signature", "other"
     )
     nowhere = tmp_path / "none" / "answer.png"
     assert str(nowhere) in failure(1, "predict", served, picture, "--out", nowhere)

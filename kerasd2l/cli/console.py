@@ -36,7 +36,7 @@ def print_json(content: Any) -> None:
 def known_failures() -> Iterator[None]:
     """Turn the library's own errors into one line and an exit code; bugs keep their traceback."""
     from kerasd2l.data import DataError, data_error_in
-    from kerasd2l.export import InputError, SavedModelError
+    from kerasd2l.export import ArgumentError, InputError, SavedModelError
     from kerasd2l.run import RunError
     from kerasd2l.training import (
         CheckpointError,
@@ -56,7 +56,7 @@ def known_failures() -> Iterator[None]:
     except Preempted as error:
         say(str(error))
         sys.exit(error.exit_code)
-    except RecipeError as error:
+    except (RecipeError, ArgumentError) as error:
         raise usage_error(error) from error
     except (
         RunError,
@@ -217,7 +217,9 @@ def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Pat
     from kerasd2l import export as room
 
     if served.class_names is None or not all(Path(word).is_file() for word in inputs):
-        raise room.InputError("--out draws the answers of image classifiers only. Leave it away.")
+        raise room.ArgumentError(
+            "--out draws the answers of image classifiers only. Leave it away."
+        )
     figure = room.figure(list(inputs), outputs, served.class_names)
     try:
         figure.savefig(out, dpi=120)

@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "translator": "translation",
         "manifest": "manifest",
         "SavedModelError": "manifest",
+        "ArgumentError": "inputs",
         "InputError": "inputs",
     },
 )

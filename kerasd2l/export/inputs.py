@@ -21,6 +21,10 @@ class InputError(SavedModelError):
     """An input that is missing or that the signature cannot take."""
 
 
+class ArgumentError(InputError):
+    """The name of a signature or a setting `name=value` that the SavedModel does not know."""
+
+
 def parse(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
     """Turn words into a batch for a signature.
 
@@ -62,7 +66,7 @@ def parse_settings(
         Input name -> array, of those that were given.
 
     Raises:
-        InputError: says which word is wrong, and what is expected.
+        ArgumentError: says which word is wrong, and what is expected.
     """
     optional = {name: spec for name, spec in signature.items() if name in defaults}
     there = ", ".join(optional) or "none"
@@ -70,16 +74,21 @@ def parse_settings(
     for word in settings:
         name, equals, value = word.partition("=")
         if not equals:
-            raise InputError(f"{word!r} is not name=value. Inputs with a default: {there}.")
+            raise ArgumentError(f"{word!r} is not name=value. Inputs with a default: {there}.")
         if name not in optional:
             hint = near_matches(name, optional).replace(" `kerasd2l list` shows them all.", "")
-            raise InputError(f"no input with a default is named {name!r}.{hint} There is: {there}.")
+            message = f"no input with a default is named {name!r}.{hint}"
+            raise ArgumentError(f"{message} Inputs with a default: {there}.")
         if name in found:
-            raise InputError(f"{name} is given twice.")
+            raise ArgumentError(f"{name} is given twice.")
         spec = optional[name]
-        found[name] = (
-            _strings([_utf8(value)])[0] if spec.dtype == "string" else _one(value, name, spec)
-        )
+        if spec.dtype == "string":
+            found[name] = _strings([_utf8(value)])[0]
+            continue
+        try:
+            found[name] = _one(value, name, spec)
+        except InputError as error:
+            raise ArgumentError(str(error)) from error
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from kerasd2l._lazy import lazy
 from kerasd2l.export import inputs as words
 from kerasd2l.export import manifest as manifests
-from kerasd2l.export.inputs import InputError
+from kerasd2l.export.inputs import ArgumentError, InputError
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import TensorSpec
 
@@ -90,7 +90,7 @@ class Served:
             Output name -> array; strings are bytes.
 
         Raises:
-            SavedModelError: no such signature. InputError: inputs that the model refuses.
+            ArgumentError: no such signature. InputError: inputs that the model refuses.
         """
         found = self._signature(signature)
         specs = found.inputs
@@ -128,7 +128,7 @@ class Served:
             Output name -> array. Strings are decoded to str, unless the name ends in `_bytes`.
 
         Raises:
-            SavedModelError: no such signature. InputError: names the input that is wrong.
+            ArgumentError: no such signature or setting. InputError: names the input that is wrong.
         """
         signature = signature or self._signature_for(settings)
         found = self._signature(signature)
@@ -166,13 +166,15 @@ class Served:
         """Return the name of the signature that these settings are for."""
         names = {word.partition("=")[0] for word in settings}
         fits = [key for key, found in self.signatures.items() if names <= set(found.defaults)]
-        if names and len(fits) == 1:
-            return fits[0]
-        return "serving_default"
+        some = [key for key, found in self.signatures.items() if names & set(found.defaults)]
+        others = [key for key, found in self.signatures.items() if found.defaults]
+        # The message of a wrong name lists the inputs of the signature that it is looked up in.
+        choice = fits or some or others
+        return choice[0] if names and len(choice) == 1 else "serving_default"
 
     def _signature(self, name: str) -> Signature:
         if name not in self.signatures:
-            raise SavedModelError(
+            raise ArgumentError(
                 f"{self.path} has no signature {name!r}. It has: {', '.join(self.signatures)}."
             )
         return self.signatures[name]

@@ -33,6 +33,7 @@ __getattr__, __dir__, __all__ = attach(
         "InstanceNorm": "normalization",
         "LSTM": "recurrent",
         "LengthMask": "masking",
+        "sequence_mask": "masking",
         "Linear": "dense",
         "MyLinear": "custom",
         "ReplicationPadding1D": "padding",

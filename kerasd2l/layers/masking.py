@@ -8,6 +8,39 @@ import keras
 from keras import ops
 
 
+def sequence_mask(inputs: Any, valid_lens: Any, value: float = 0.0) -> Any:
+    """Replace what comes after the valid length of each sequence.
+
+    y_bt = x_bt if t < valid_lens_b, else value. Section: "seq2seq".
+
+    Args:
+        inputs: (B, T, ...), at least two axes.
+        valid_lens: (B,) int, real steps of each sequence.
+        value: float, what stands in the padding. Default: 0.
+
+    Returns:
+        The inputs' shape and dtype.
+
+    Raises:
+        ValueError: fewer than two axes, or another number of lengths than of sequences.
+
+    Example:
+        >>> sequence_mask(ops.array([[1, 2, 3], [4, 5, 6]]), [1, 2]).numpy().tolist()
+        [[1, 0, 0], [4, 5, 0]]
+    """
+    inputs, valid_lens = ops.convert_to_tensor(inputs), ops.convert_to_tensor(valid_lens)
+    shape, sizes = tuple(inputs.shape), tuple(valid_lens.shape)
+    same = None in (shape[:1] + sizes) or shape[:1] == sizes
+    if len(shape) < 2 or len(sizes) != 1 or not same:
+        raise ValueError(
+            "`inputs` must be (B, T, ...) and `valid_lens` (B,). "
+            f"Received: shapes {shape} and {sizes}."
+        )
+    keep = ops.arange(ops.shape(inputs)[1], dtype=valid_lens.dtype) < valid_lens[:, None]  # (B, T)
+    keep = ops.reshape(keep, (*ops.shape(inputs)[:2], *[1] * (len(shape) - 2)))
+    return ops.where(keep, inputs, ops.cast(value, inputs.dtype))
+
+
 @keras.saving.register_keras_serializable("kerasd2l")
 class LengthMask(keras.layers.Layer):
     """Turn the lengths of padded sequences into the mask that recurrent layers take.

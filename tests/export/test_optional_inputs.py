@@ -109,7 +109,10 @@ def test_texts_and_settings_on_the_command_line(folder):
     code, out, _ = ask("a", "--input", "repeats=3", "--input", "between=.", "--json")
     assert code == 0 and json.loads(out)["outputs"] == {"echo": ["aaa."]}
     code, _, errors = ask("a", "--input", "repeat=3")
-    assert code == 1 and "Error: no input with a default is named 'repeat'" in errors
+    assert code == 2 and "no input with a default is named 'repeat'" in errors
+    assert "Inputs with a default: between, repeats" in errors.replace("\n", " ")
+    for wrong in (("--input", "repeats"), ("--input", "repeats=x"), ("--signature", "none")):
+        assert ask("a", *wrong)[0] == 2
     code, _, errors = ask("--input", "repeats=3")
     assert code == 1 and "no input. Give one or more texts (text)" in errors
 
