@@ -186,7 +186,24 @@ def test_corpus_bleu_is_sacrebleus(monkeypatch):
     assert 0 < summary["sacreBLEU"] < 100
 
 
-@pytest.mark.parametrize(("name", "value"), [("count", 0), ("epochs", 0), ("beam_size", 101)])
+def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch):
+    from kerasd2l.chapters.recurrent_modern import translating
+
+    lines = [f"It is {hour} o'clock.\tIl est {hour} heures.\n" for hour in range(20)]
+    (tmp_path / "fra-eng").mkdir()
+    (tmp_path / "fra-eng" / "fra.txt").write_text("".join(lines), "utf8")
+    monkeypatch.setenv("KERASD2L_DATA", str(tmp_path))
+    arguments = {"corpus": "fra", "num_examples": 15, "longer": "cut", "num_steps": 8}
+    found = translating._test_pairs("files", arguments)
+    assert [english for english, _ in found] == [f"It is {hour} o'clock." for hour in range(15, 20)]
+    with pytest.raises(DataError, match=r"no pairs to test with: .* trained on all 20 pairs"):
+        translating._test_pairs("files", arguments | {"num_examples": None})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("count", 0), ("epochs", 0), ("beam_size", 101), ("length_exponent", float("nan"))],
+)
 def test_report_refuses(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
         translation_report(**{name: value})

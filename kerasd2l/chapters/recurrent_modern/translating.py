@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from kerasd2l import data, export, figures, models, training
 from kerasd2l._lazy import lazy
@@ -89,12 +90,16 @@ def search_strategies(*, beam_size: int = 2, length_exponent: float = 0.75) -> D
     """
     if beam_size < 1:
         raise ValueError(f"`beam_size` must be at least 1. Received: beam_size={beam_size}.")
+    _check_exponent(length_exponent)
+    return Demo("beam-search", lambda: _search_example(beam_size, length_exponent))
+
+
+def _check_exponent(length_exponent: float) -> None:
     if not 0 <= length_exponent < float("inf"):
         raise ValueError(
             "`length_exponent` must be a number of at least 0. "
             f"Received: length_exponent={length_exponent}."
         )
-    return Demo("beam-search", lambda: _search_example(beam_size, length_exponent))
 
 
 def _search_example(beam_size: int, length_exponent: float) -> DemoResult:
@@ -236,6 +241,7 @@ def translation_report(
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
     if not 1 <= beam_size <= 100:
         raise ValueError(f"`beam_size` must be 1 to 100. Received: beam_size={beam_size}.")
+    _check_exponent(length_exponent)
     beam = (beam_size, length_exponent)
     return Demo("seq2seq", lambda: _report(model, source, count, beam, epochs, seed))
 
@@ -248,13 +254,14 @@ def _report(
     epochs: int,
     seed: int,
 ) -> DemoResult:
+    arguments: Mapping[str, Any] = {}
     if model is None:
-        corpus, translate = "multi30k", _small_translator(source, epochs, seed)
+        translate = _small_translator(source, epochs, seed)
     else:
         served = export.load(model)
-        corpus = served.manifest.get("arguments", {}).get("corpus", "multi30k")
+        arguments = served.manifest.get("arguments", {})
         translate = _served_translator(served)
-    pairs = data.translation.pairs(source, corpus=corpus)["test"][:count]
+    pairs = _test_pairs(source, arguments)[:count]
     texts = [english for english, _ in pairs]
     references = [french for _, french in pairs]
     values: dict[str, object] = {"sentences": len(pairs)}
@@ -273,6 +280,23 @@ def _report(
             **{name: translations[place] for name, translations in found.items()},
         }
     return DemoResult(values, {"lengths": _by_length(texts, scores)})
+
+
+def _test_pairs(source: str, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the test pairs of a translator, none of them one that it was trained on."""
+    drop = arguments.get("longer") == "drop"
+    splits = data.translation.pairs(
+        source,
+        corpus=arguments.get("corpus", "multi30k"),
+        num_examples=arguments.get("num_examples"),
+        max_words=arguments["num_steps"] - 1 if drop else None,
+    )
+    if "test" not in splits:
+        raise data.DataError(
+            f"no pairs to test with: the translator was trained on all {len(splits['train'])} "
+            "pairs of its file. Train one with a smaller `num_examples`."
+        )
+    return splits["test"]
 
 
 def _served_translator(served: export.Served):
