@@ -17,11 +17,11 @@ RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
 # Large recipes are checked small: each way of training traces its steps anew, for half a minute.
-# In their own size they are slow tests.
+# In their own size they are slow tests, too.
 LARGE = {name for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def free_memory():
     """Models are cycles of references: hundreds of megabytes wait for the collector."""
     yield
@@ -33,14 +33,14 @@ def test_the_small_ones_are_recipes_that_exist():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe(name, tmp_path, no_real_data):
+def test_recipe(name, tmp_path, no_real_data, free_memory):
     arguments = SMALL_ARGUMENTS.get(name, {})
     check_recipe(name, tmp_path, source=Source("builtin"), arguments=arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LARGE))
-def test_large_recipe_in_its_own_size(name, tmp_path, no_real_data):
+def test_large_recipe_in_its_own_size(name, tmp_path, no_real_data, free_memory):
     check_recipe(name, tmp_path, source=Source("builtin"))
 
 

@@ -431,6 +431,7 @@ print("total", float(total()), flush=True)
 """
 
 
+@pytest.mark.slow  # in small what the trainings of test_multiworker.py do
 @pytest.mark.multiworker
 def test_tensorflow_takes_over_the_ports():
     addresses = free_addresses(2)

@@ -89,10 +89,11 @@ def test_killed_terminated_interrupted_and_resumed_equals_never_stopped(whole, t
     # whatever of the three came in an epoch's middle: the newest checkpoint is cut, too
     newest = max((path / "checkpoints").glob("step-*"))
     newest.write_bytes(newest.read_bytes()[:1000])
-    code, out, err = finish(start("--out", path, "--resume", "--json"))
-    assert code == 0
-    assert f"{newest} is damaged" in err
-    assert json.loads(out)["epochs"] == 30
+    words = [*TRAIN, "--epochs", "30", "--out", str(path), "--resume", "--json"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert f"{newest} is damaged" in result.stderr
+    assert json.loads(result.stdout)["epochs"] == 30
     assert small.difference(weights_of(path), weights_of(whole)) == 0
     assert history_of(path) == history_of(whole)
 
