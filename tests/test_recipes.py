@@ -17,8 +17,13 @@ RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
 # Large recipes are checked small: each way of training traces its steps anew, for half a minute.
-# In their own size they are slow tests, too.
-LARGE = {name for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
+# In their own size, or with the parts that the small ones leave out, they are slow tests.
+LARGER = {name: {} for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
+LARGER |= {
+    "lessons/names_classifier": {"num_layers": 1, "units": 8, "embedding_dim": 8},
+    "recurrent_modern/bidirectional_lstm_lm": {"num_hiddens": 16, "num_steps": 6},
+    "multilayer_perceptrons/house_prices": {},
+}
 
 
 @pytest.fixture
@@ -39,9 +44,9 @@ def test_recipe(name, tmp_path, no_real_data, free_memory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LARGE))
-def test_large_recipe_in_its_own_size(name, tmp_path, no_real_data, free_memory):
-    check_recipe(name, tmp_path, source=Source("builtin"))
+@pytest.mark.parametrize("name", LARGER)
+def test_larger_recipe(name, tmp_path, no_real_data, free_memory):
+    check_recipe(name, tmp_path, source=Source("builtin"), arguments=LARGER[name])
 
 
 def leaves(value):
