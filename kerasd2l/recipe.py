@@ -286,6 +286,8 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
             names = ", ".join(known) or "none"
             raise UnknownName(f"{entry.short} has no argument {key!r}.{hint} It has: {names}.")
         values[key] = convert(key, value, known[key].annotation)
+    if not 0 <= (values.get("seed") or 0) < 2**31:
+        raise ValueError(f"`seed` must be 0 to 2147483647. Received: seed={values['seed']}.")
     return dataclasses.replace(entry.function(**values), name=entry.name, arguments=values)
 
 

@@ -149,12 +149,22 @@ def find(root: str | os.PathLike) -> tuple[dict[str, Tree], tuple[str, ...]]:
     classes = _classes(root / "train", root)
     trees = {"train": _tree(root / "train", classes)}
     for split, names in (("valid", ("valid", "val", "validation")), ("test", ("test",))):
-        for folder in (root / name for name in names if (root / name).is_dir()):
+        folders = [root / name for name in names if (root / name).is_dir()]
+        if len(folders) > 1:
+            raise DataError(
+                f"{root} has {' and '.join(folder.name for folder in folders)}: which of them is "
+                "meant? Keep one."
+            )
+        for folder in folders:
             unknown = sorted(set(_folders(folder)) - set(classes))
             if unknown:
                 raise DataError(
                     f"{folder} has the class {unknown[0]!r}, which {root / 'train'} does not have. "
                     "Name the folders alike."
+                )
+            if not _folders(folder):
+                raise DataError(
+                    f"{folder} has no folder of a class. Put CLASS/PICTURE there, or remove it."
                 )
             trees[split] = _tree(
                 folder, tuple(c for c in classes if (folder / c).is_dir()), classes
@@ -180,7 +190,9 @@ def _root(source: Source) -> Path:
 def _folders(folder: Path) -> list[str]:
     try:
         return sorted(
-            entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
+            entry.name
+            for entry in folder.iterdir()
+            if entry.is_dir() and entry.name[0] != "." and entry.name != "__MACOSX"
         )
     except OSError as error:
         raise DataError(f"cannot read {folder}: {error}") from error

@@ -79,6 +79,8 @@ def load(
         >>> load("builtin", batch_size=4).features["lengths"].shape
         ()
     """
+    if max_length is not None and max_length < 1:
+        raise ValueError(f"`max_length` must be at least 1. Received: max_length={max_length}.")
     source = Source.of(source)
     folder = resolve(source, "names", FILES)
     train, test = builtin() if folder is None else (read(folder / name) for name in FILES)
@@ -86,6 +88,11 @@ def load(
     strange = sorted({country for _, country in test} - set(countries))
     if strange:
         raise DataError(f"{FILES[1]} has countries that {FILES[0]} has not: {', '.join(strange)}.")
+    if len(countries) < 2:
+        raise DataError(
+            f"{FILES[0]}: expected names of at least two countries, received "
+            f"{', '.join(countries) or 'none'}."
+        )
     if max_length is None:
         max_length = max(len(encode(name)) for name, _ in [*train, *test])
     number = {country: i for i, country in enumerate(countries)}

@@ -47,6 +47,9 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
             pixels = _rgb(image)
             if channels == 1:
                 pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+    except Image.UnidentifiedImageError as error:
+        what = f"{len(content)} bytes of no known kind of picture" if content else "it is empty"
+        raise BrokenPicture(f"{name} is no whole picture: {what}") from error
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError) as error:
         raise BrokenPicture(f"{name} is no whole picture: {error}") from error
     except Image.DecompressionBombError as error:

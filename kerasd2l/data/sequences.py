@@ -218,7 +218,8 @@ def language_model_data(
     if len(held_out) < held_out_tokens:
         raise ValueError(
             f"`held_out_tokens` is {held_out_tokens}, but only {len(held_out)} of the text's "
-            f"{len(ids)} tokens follow the {stop} of the training. Use a smaller max_tokens."
+            f"{len(ids)} tokens follow the {max(stop, 0)} of the training. "
+            "Use a longer text, or smaller numbers for `max_tokens` and `held_out_tokens`."
         )
     sizes = {"batch_size": batch_size, "num_steps": num_steps}
     test = None

@@ -135,4 +135,6 @@ def _some(path: Path) -> list[str]:
     found = read_lines(path)
     if not any(line.strip() for line in found):
         raise DataError(f"{path} is empty. Get the file anew.")
+    if not any(letter.isascii() and letter.isalpha() for line in found for letter in line):
+        raise DataError(f"{path}: expected English text, received none of the letters A-Z.")
     return found

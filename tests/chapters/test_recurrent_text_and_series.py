@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l import recipe
-from kerasd2l.data import Source, sequences
+from kerasd2l.data import DataError, Source, sequences
 from kerasd2l.testing import check_model
 from kerasd2l.training import train
 
@@ -79,7 +79,9 @@ def test_bad_arguments():
         ("sequence_predictions", {"steps": "0,4"}, "steps=\\(0, 4\\)"),
         ("ngram_statistics", {"count": 0}, "count=0"),
         ("translation_lengths", {"num_steps": 1}, "num_steps=1"),
-        ("partitioning", {"length": 1}, "length=1"),
+        ("partitioning", {"length": 14}, "`length` must be at least 15 .* Received: length=14"),
+        ("partitioning", {"batch_size": 0}, "batch_size=0"),
+        ("partitioning", {"seed": -1}, "seed=-1"),
     ):
         with pytest.raises(ValueError, match=message):
             recipe.load(name, **arguments)
@@ -103,6 +105,19 @@ def test_partitioning_shows_the_books_three_batches():
     for way in ("random", "sequential"):
         assert values[f"{way}: batches"] == 3 and values[f"{way}: Y = X + 1"]
     assert values["sequential: tokens from a row's window to its next one"] == [5]
+
+
+def test_texts_of_few_words(tmp_path, monkeypatch):
+    assert recipe.load("partitioning", length=15).run().values["random: batches"] == 1
+    (tmp_path / "timemachine.txt").write_text("The Time Machine\nby H. G. Wells\n")
+    monkeypatch.setenv("KERASD2L_DATA", str(tmp_path))
+    values = recipe.load("text_preprocessing", source="files").run().values
+    assert values["line 0"] == "the time machine" and "line 10" not in values
+    values = recipe.load("ngram_statistics", source="files").run().values
+    assert values["words"] == 7 and "Zipf exponent of unigrams" not in values
+    (tmp_path / "timemachine.txt").write_text("1234\n")
+    with pytest.raises(DataError, match="none of the letters A-Z"):
+        recipe.load("text_preprocessing", source="files").run()
 
 
 @needs_real

@@ -45,6 +45,30 @@ def animals(count=6):
     return files
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"test/notes.txt": b""}, r"test has no folder of a class. Put CLASS/PICTURE there"),
+        ({"test/dog/notes.txt": b""}, r"test.dog has no pictures \(1 other files\)"),
+        ({"val/dog/a.png": b"", "valid/dog/a.png": b""}, r"has valid and val: which of them"),
+    ],
+)
+def test_splits_that_hold_nothing_or_are_there_twice(tmp_path, more, message):
+    write(tmp_path, {f"train/{name}": content for name, content in animals(2).items()} | more)
+    with pytest.raises(DataError, match=message):
+        image_folder.load(Source("files", tmp_path), resize=8)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is no whole picture: it is empty"), (b"rubbish", "7 bytes of no known kind of pictu")],
+)
+def test_what_is_no_picture_is_said_in_words(tmp_path, content, message):
+    write(tmp_path, animals(2) | {"dog/z.png": content, "__MACOSX/x.png": b"passed over"})
+    with pytest.raises(DataError, match=rf"dog/z\.png .*{message}"):
+        image_folder.load(Source("files", tmp_path), resize=8)
+
+
 def collect(dataset):
     x, y = zip(*dataset, strict=True)
     return np.concatenate(x), np.concatenate(y)
@@ -124,7 +148,7 @@ TRUNCATED = encoded("RGB", (64, 64), "JPEG")[:900]
     ("content", "message"),
     [
         (TRUNCATED, r"dog/broken\.jpg is no whole picture: .*truncated"),
-        (b"", r"dog/broken\.jpg is no whole picture: cannot identify"),
+        (b"", r"dog/broken\.jpg is no whole picture: it is empty"),
         (b"GIF89a", r"dog/broken\.jpg is no whole picture"),
         (encoded("RGB", (1, 1)), r"broken\.jpg has 1 x 1 pixels; expected at least 2 x 2"),
         (encoded("RGB", (40, 1)), r"broken\.jpg has 1 x 40 pixels"),

@@ -100,6 +100,15 @@ def test_a_country_that_only_the_test_has(folder):
         names.load(folder("Mo,Irish\n"))
 
 
+def test_one_country_is_nothing_to_tell_apart(tmp_path, monkeypatch):
+    rows = [("Mo", "Irish"), ("Ed", "Irish")]
+    monkeypatch.setattr(names, "builtin", lambda: (rows, rows))
+    with pytest.raises(DataError, match="at least two countries, received Irish"):
+        names.load("builtin")
+    with pytest.raises(ValueError, match=r"`max_length` must be at least 1. Received: max_l"):
+        names.load("builtin", max_length=0)
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(DataError, match=r"lacks names_train\.csv\.gz, names_test\.csv\.gz"):
         names.load(Source("files", tmp_path))

@@ -33,12 +33,10 @@ def _preprocess(source: str) -> DemoResult:
     characters, characters_vocab = data.time_machine.corpus(source)
     values = {
         "lines": len(lines),
-        "line 0": tokenizer.clean(lines[0]),
-        "line 10": tokenizer.clean(lines[10]),
-        "first words of the vocabulary": dict(zip(vocab.tokens[:10], range(10), strict=True)),
+        **{f"line {i}": tokenizer.clean(line) for i, line in enumerate(lines) if i in (0, 10)},
+        "first words of the vocabulary": {word: i for i, word in enumerate(vocab.tokens[:10])},
         "words in the vocabulary": len(vocab),
-        "line 0 in numbers": vocab[tokens[0]],
-        "line 10 in numbers": vocab[tokens[10]],
+        **{f"line {i} in numbers": vocab[line] for i, line in enumerate(tokens) if i in (0, 10)},
         "characters": len(characters),
         "characters in the vocabulary": len(characters_vocab),
     }
@@ -74,11 +72,12 @@ def _count_ngrams(source: str, count: int) -> DemoResult:
         x = np.arange(1, len(y) + 1)
         # the slope over the middle: the first words and the long tail of ones are off the line
         middle = slice(10, max(12, int(np.sum(y > 2))))
-        slope = np.polyfit(np.log(x[middle]), np.log(y[middle]), 1)[0]
         ranks[name], counts[name] = x, y
         values[name] = {" ".join(ngram): int(number) for ngram, number in frequencies[:count]}
         values[f"different {name}"] = len(y)
-        values[f"Zipf exponent of {name}"] = float(-slope)
+        if len(y) >= middle.stop:  # a text of a few words has no slope
+            slope = np.polyfit(np.log(x[middle]), np.log(y[middle]), 1)[0]
+            values[f"Zipf exponent of {name}"] = float(-slope)
     figure = figures.lines(
         ranks,
         counts,
@@ -101,8 +100,15 @@ def partitioning(
     Expected: three batches with Y = X + 1 from range(35), batch size 2 and 5 steps (d2l-zh).
     Command: kerasd2l run partitioning --out figures
     """
-    if length < 2:
-        raise ValueError(f"`length` must be at least 2. Received: length={length}.")
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
+    least = (batch_size + 1) * num_steps  # one batch, and the tokens that the offset may cost
+    if length < least:
+        raise ValueError(
+            f"`length` must be at least {least} for batches of {batch_size} x {num_steps}. "
+            f"Received: length={length}."
+        )
     sizes = {"batch_size": batch_size, "num_steps": num_steps}
     return Demo("language-models-and-dataset", lambda: _partition(length, sizes, seed))
 
