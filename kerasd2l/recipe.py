@@ -10,6 +10,7 @@ import difflib
 import fnmatch
 import importlib
 import inspect
+import math
 import pkgutil
 import types
 import typing
@@ -313,7 +314,7 @@ def convert(key: str, value: Any, annotation: Any) -> Any:
         (annotation,) = (option for option in options if option is not type(None))
         return convert(key, value, annotation)
     if origin is tuple:
-        items = value.split(",") if isinstance(value, str) else value
+        items = (value.split(",") if value else ()) if isinstance(value, str) else value
         if not isinstance(items, (list, tuple)):
             raise TypeError(f"`{key}` must be a list such as 2,2,2. Received: {key}={value!r}.")
         kinds = options if options[-1] is not Ellipsis else [options[0]] * len(items)
@@ -342,6 +343,8 @@ def _convert_plain(key: str, value: Any, kind: type) -> Any:
             raise wrong from None
         if key == "learning_rate" and not 0 < value < float("inf"):
             raise ValueError(f"`{key}` must be a positive number. Received: {key}={value}.")
+        if not math.isfinite(value):
+            raise ValueError(f"`{key}` must be a finite number. Received: {key}={value}.")
         return value
     if not isinstance(value, str):
         raise wrong

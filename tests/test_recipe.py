@@ -167,12 +167,19 @@ def test_list_matches_parts_and_patterns(book):
         ([2, 3], tuple[int, ...], (2, 3)),
         ("2,0.5", tuple[int, float], (2, 0.5)),
         ("7", tuple[int, ...], (7,)),
+        ("", tuple[int, ...], ()),
     ],
 )
 def test_convert(value, annotation, expected):
     found = convert("key", value, annotation)
     assert found == expected
     assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize("value", ["nan", float("inf"), "-inf"])
+def test_convert_refuses_what_is_not_finite(value):
+    with pytest.raises(ValueError, match=f"`key` must be a finite number. Received: key={value}"):
+        convert("key", value, float)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,10 @@ def generate(
     Returns:
         (B, num_tokens) int32.
 
+    Raises:
+        ValueError: prefixes that are not (B, P), or a number out of range; numbers that are tensors
+            are taken as they are.
+
     Example:
         >>> from kerasd2l.models import language_model
         >>> gru = keras.layers.GRU(8, return_sequences=True, return_state=True)
@@ -53,6 +57,7 @@ def generate(
         TensorShape([2, 7])
     """
     tokens = ops.cast(ops.convert_to_tensor(tokens), "int32")
+    _check(tokens, num_tokens, temperature, seed)
     rows = ops.shape(tokens)[0]
     if lengths is None:
         lengths = ops.broadcast_to(ops.shape(tokens)[1], (rows,))
@@ -71,6 +76,20 @@ def generate(
 
     write = _rereading if backwards else _stepping
     return write(model, tokens, lengths, num_tokens, _chooser(temperature), noise)
+
+
+def _check(tokens, num_tokens, temperature, seed) -> None:
+    if len(tokens.shape) != 2:
+        raise ValueError(
+            f"`tokens` must be (B, P): one prefix is [[1, 2]]. Received: shape {tokens.shape}."
+        )
+    for name, value, end in (
+        ("num_tokens", num_tokens, 2**31),
+        ("temperature", temperature, float("inf")),
+        ("seed", seed, 2**31),
+    ):
+        if isinstance(value, (int, float)) and not 0 <= value < end:
+            raise ValueError(f"`{name}` must be 0 or more, below {end}. Received: {name}={value}.")
 
 
 def _stepping(model, tokens, lengths, num_tokens, choose, noise) -> Any:

@@ -164,6 +164,11 @@ def _check(vocab_size, recurrent, embedding_dim, state, batch_size) -> None:
                 "`recurrent` must be recurrent layers with return_sequences=True and "
                 f"return_state=True. Received: {layer.name} ({type(layer).__name__})."
             )
+        if getattr(layer, "go_backwards", False):
+            raise ValueError(
+                f"{layer.name} goes backwards: step t of what it returns belongs to another token. "
+                "Use layers with go_backwards=False, or keras.layers.Bidirectional."
+            )
     if state == "explicit":
         _check_directions(recurrent)
 

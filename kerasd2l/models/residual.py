@@ -86,6 +86,10 @@ def resnext_block(
         ValueError: groups that do not divide the channels, or a shape that x cannot be added to
             without a projection.
     """
+    if not 0 < bottleneck < float("inf"):
+        raise ValueError(
+            f"`bottleneck` must be positive and finite. Received: bottleneck={bottleneck}."
+        )
     middle = round(filters * bottleneck)
     if group_width < 1 or middle < 1 or middle % group_width:
         divisors = [n for n in range(1, middle + 1) if middle % n == 0]

@@ -135,6 +135,6 @@ def scaled(filters: int, width: float) -> int:
     Raises:
         ValueError: a width of 0 or less.
     """
-    if not width > 0:
-        raise ValueError(f"`width` must be positive. Received: width={width}.")
+    if not 0 < width < float("inf"):
+        raise ValueError(f"`width` must be positive and finite. Received: width={width}.")
     return max(1, round(filters * width))

@@ -214,6 +214,16 @@ def test_wrong_pickles(content, message, tmp_path):
         cifar10.load(Source("files", tmp_path))
 
 
+def test_what_is_missing_is_what_is_missing_from_the_form_that_lies_there(tmp_path):
+    folder = tmp_path / "cifar10" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name, (x, y) in batches().items():
+        if name != "data_batch_3":
+            (folder / f"{name}.bin").write_bytes(binary(x, y))
+    with pytest.raises(DataError, match=r"lacks cifar-10-batches-bin/data_batch_3\.bin\."):
+        cifar10.load(Source("files", tmp_path))
+
+
 def test_an_archive_that_lacks_a_batch(tmp_path):
     found = batches()
     del found["data_batch_4"]

@@ -289,3 +289,28 @@ def test_what_has_no_state_to_go_on_from():
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="d")])
     with pytest.raises(ValueError, match=r"made by `language_model`.*Received: d"):
         models.with_state(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"temperature": -1},
+            "`temperature` must be 0 or more, below inf. Received: temperature=-1",
+        ),
+        ({"temperature": float("nan")}, "`temperature` must be"),
+        ({"seed": 2**31}, "`seed` must be 0 or more, below 2147483648"),
+        ({"num_tokens": -1}, "`num_tokens` must be"),
+        ({"tokens": [1, 2]}, r"`tokens` must be \(B, P\): one prefix is"),
+    ],
+)
+def test_what_cannot_be_written(changes, message):
+    arguments = {"tokens": [[1, 2]], "num_tokens": 3} | changes
+    with pytest.raises(ValueError, match=message):
+        models.generate(build("gru"), **arguments)
+
+
+def test_layers_that_go_backwards_are_refused():
+    gru = keras.layers.GRU(4, return_sequences=True, return_state=True, go_backwards=True)
+    with pytest.raises(ValueError, match="goes backwards: step t of what it returns belongs to"):
+        models.language_model(5, gru)

@@ -291,6 +291,8 @@ def test_weights_are_xavier_s():
         ("resnet18", {"depths": (1,) * 5}, "`depths` must be blocks of one to 4 stages"),
         ("resnext", {"group_width": 24}, r"`group_width` must divide .* = 64.*Try 8, 16, 32"),
         ("resnext", {"group_width": 0}, "`group_width` must divide"),
+        ("resnext", {"bottleneck": float("nan")}, "`bottleneck` must be positive and finite"),
+        ("resnet18", {"width": float("inf")}, "`width` must be positive and finite"),
         ("resnext", {"bottleneck": 0.1}, r"round\(filters \* bottleneck\) = 6"),
         ("anynet", {"filters": (32,)}, "`depths` and `filters` must be one number for each stage"),
         ("anynet", {"filters": (32, 72)}, "`group_width` must divide"),
