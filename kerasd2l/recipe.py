@@ -124,8 +124,8 @@ class Recipe:
             `training.loop.train` that trains in its own way.
         jit_compile: bool, compile the training step with XLA (one replica only).
         intra_op_threads: int, CPU threads that `kerasd2l train` gives to one operation; None:
-            TensorFlow's choice. With 1, the many small products of a recurrent step are computed
-            side by side instead of one after the other in pieces, which is quicker.
+            TensorFlow's choice. With 1, the small products of a recurrent step are computed side by
+            side instead of each in pieces, and so are pieces of a batch (`training/quick.py`).
         name: str, set by `load`.
         arguments: the resolved keyword arguments, set by `load`.
     """
