@@ -71,7 +71,9 @@ def _forecasts(num_lags: int, horizon: int) -> tuple[Endpoint, ...]:
         return lambda history: forecast(history, horizon)
 
     def build_free(model: Any, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        return _forecaster(model)
+        forecast = _forecaster(model)
+        forecast.defaults = {"steps": horizon}  # type: ignore[attr-defined]
+        return forecast
 
     return (
         Endpoint("serving_default", {"history": history}, build_fixed, example),
