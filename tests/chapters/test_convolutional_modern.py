@@ -149,8 +149,8 @@ def test_shapes_can_be_learned(tmp_path):
         depths="1,1,1",
         batch_size=25,
         learning_rate=0.1,
-        epochs=3,
+        epochs=5,
     )
     run = Run(tmp_path / "run", loaded.name, loaded.arguments, seed=1)
     summary = fit(loaded, run, Source("builtin", seed=1))
-    assert summary["metrics"]["train_accuracy"] > 0.25  # guessing: 0.1
+    assert summary["metrics"]["train_accuracy"] > 0.3  # guessing: 0.1
