@@ -286,7 +286,9 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
             hint = f" Did you mean {' or '.join(close)}?" if close else ""
             names = ", ".join(known) or "none"
             raise UnknownName(f"{entry.short} has no argument {key!r}.{hint} It has: {names}.")
-        values[key] = convert(key, value, known[key].annotation)
+        values[key] = value = convert(key, value, known[key].annotation)
+        if entry.kind == "recipe" and isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"`{key}` must be a finite number. Received: {key}={value}.")
     if not 0 <= (values.get("seed") or 0) < 2**31:
         raise ValueError(f"`seed` must be 0 to 2147483647. Received: seed={values['seed']}.")
     return dataclasses.replace(entry.function(**values), name=entry.name, arguments=values)
@@ -343,8 +345,6 @@ def _convert_plain(key: str, value: Any, kind: type) -> Any:
             raise wrong from None
         if key == "learning_rate" and not 0 < value < float("inf"):
             raise ValueError(f"`{key}` must be a positive number. Received: {key}={value}.")
-        if not math.isfinite(value):
-            raise ValueError(f"`{key}` must be a finite number. Received: {key}={value}.")
         return value
     if not isinstance(value, str):
         raise wrong

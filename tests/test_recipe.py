@@ -177,9 +177,11 @@ def test_convert(value, annotation, expected):
 
 
 @pytest.mark.parametrize("value", ["nan", float("inf"), "-inf"])
-def test_convert_refuses_what_is_not_finite(value):
-    with pytest.raises(ValueError, match=f"`key` must be a finite number. Received: key={value}"):
-        convert("key", value, float)
+def test_a_recipe_takes_finite_numbers_only(value):
+    with pytest.raises(
+        ValueError, match=f"`width` must be a finite number. Received: width={value}"
+    ):
+        recipe.load("resnet18", width=value)
 
 
 @pytest.mark.parametrize(
