@@ -4,6 +4,8 @@ Batch normalisation: Keras composes it of some twenty operations, each of which 
 whole map. TensorFlow's fused operation takes their place, or, for few channels, sums by matrix
 products and the gradient written out. Grouped convolutions: Keras compiles them with XLA,
 `layers.GroupedConv2D` makes one convolution for each group; oneDNN does all groups at once.
+Convolutions 1 x 1 are matrix products, whose gradients are quicker than a convolution's (ResNeXt
+gains a tenth).
 
 Small networks: cutting each of their operations over the cores costs more than it brings. Where
 TensorFlow was given one thread for an operation (`Recipe.intra_op_threads`), the batch is cut
@@ -54,7 +56,7 @@ def quick_layers(model: keras.Model, batch_size: int = 0) -> Iterator[None]:
         if not tf.config.list_logical_devices("GPU"):
             norm = keras.layers.BatchNormalization
             stack.enter_context(_replaced(norm, "call", _quick_norm(norm.call)))
-            for kind in {type(layer) for layer in model._flatten_layers() if _grouped(layer)}:
+            for kind in {type(layer) for layer in model._flatten_layers() if _slow_conv(layer)}:
                 quick = _quick_conv(kind.convolution_op)
                 stack.enter_context(_replaced(kind, "convolution_op", quick))
             pieces = min(_cores(), batch_size // _PIECE) if _one_thread_each() else 1
@@ -116,13 +118,19 @@ def _in_pieces(before: Callable, pieces: int) -> Callable:
     return call
 
 
-def _grouped(layer: keras.layers.Layer) -> bool:
-    return isinstance(layer, keras.layers.Conv2D) and layer.groups > 1
+def _slow_conv(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.Conv2D) and (layer.groups > 1 or _pointwise(layer))
+
+
+def _pointwise(layer: keras.layers.Conv2D) -> bool:
+    return layer.groups == 1 and {*layer.kernel_size, *layer.strides} == {1}
 
 
 def _quick_conv(before: Callable) -> Callable:
     def convolution_op(self, inputs, kernel):
         plain = self.data_format == "channels_last" and inputs.dtype == tf.float32
+        if plain and _pointwise(self):
+            return tf.tensordot(inputs, tf.convert_to_tensor(kernel)[0, 0], axes=1)
         if self.groups == 1 or not plain or not _groups_at_once():
             return before(self, inputs, kernel)
         return tf.nn.conv2d(

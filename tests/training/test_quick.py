@@ -75,6 +75,30 @@ def test_grouped_convolution(kind, strides):
         np.testing.assert_allclose(b, a, atol=1e-5 * max(1.0, np.abs(a).max()))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"padding": "same", "use_bias": False, "activation": "relu"},
+        {"strides": 2},
+        {"data_format": "channels_first"},
+    ],
+)
+def test_convolution_1_x_1(options):
+    kernel = np.random.default_rng(1).normal(size=(1, 1, 6, 5)).astype("f")
+    shape = (4, 6, 7, 7) if "data_format" in options else (4, 7, 7, 6)
+    x = tf.constant(np.random.default_rng(0).normal(size=shape), tf.float32)
+    results = []
+    for quick in (False, True):
+        layer = keras.layers.Conv2D(5, 1, **options)
+        layer.build(shape)
+        layer.kernel.assign(kernel)
+        upstream = tf.cast(tf.random.stateless_normal(layer(x).shape, (1, 2)), layer.compute_dtype)
+        results.append(step(layer, x, upstream, quick))
+    for slow, fast in zip(*results, strict=True):
+        np.testing.assert_allclose(fast, slow, atol=1e-5 * max(1.0, np.abs(slow).max()))
+
+
 def test_everything_is_as_before_afterwards():
     before = keras.layers.BatchNormalization.call
     inherited = "convolution_op" in vars(keras.layers.Conv2D)
