@@ -100,14 +100,17 @@ def _examples_alone(model: keras.Model) -> bool:
 
 def _in_pieces(before: Callable, pieces: int) -> Callable:
     def call(inputs, training=None, mask=None):
-        size = tf.shape(keras.tree.flatten(inputs)[0])[0]
+        arrays = [x for x in keras.tree.flatten(inputs) if len(x.shape)]
+        size = tf.shape(arrays[0])[0]
         most = (size + pieces - 1) // pieces
 
         def piece(number):
             # A piece of nothing is an error for a convolution: where a short batch has no rows left
             # for a piece, the piece is the last row once more, which is cut off at the end.
             first = tf.minimum(number * most, size - 1)
-            rows = keras.tree.map_structure(lambda x: x[first : first + most], inputs)
+            rows = keras.tree.map_structure(
+                lambda x: x[first : first + most] if len(x.shape) else x, inputs
+            )
             return before(rows, training, mask)
 
         def join(*parts):
