@@ -215,6 +215,7 @@ def test_from_the_command_line_to_a_text(tmp_path):
 @pytest.mark.skipif("KERASD2L_DATA" not in os.environ, reason="needs the real text")
 def test_gru_lm_learns_the_time_machine(tmp_path):
     arguments = {"max_tokens": 10_000, "batch_size": 32, "num_steps": 35, "num_hiddens": 256}
+    arguments["held_out_tokens"] = 5_000
     source = Source("files", data_dir=os.environ["KERASD2L_DATA"])
     summary, _ = train(
         tmp_path / "run", "gru_lm", source=source, arguments=arguments | {"epochs": 60}
