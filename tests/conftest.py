@@ -28,6 +28,9 @@ tf.get_logger().setLevel("ERROR")  # retracing is what tests do
 tf.config.set_logical_device_configuration(
     _cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(CPU_DEVICES)]
 )
+# TensorFlow starts now: a recipe that a test trains in this process must not set the threads, and
+# thereby how sums are rounded, of the tests that follow.
+tf.config.list_logical_devices()
 
 
 def pytest_collection_finish():
