@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
+from kerasd2l.training.replicas import replaced
+
 _FUSED_FROM = 16  # channels; with fewer, oneDNN's operation is the slower one (measured: 6, 32, 64)
 _PIECE = 16  # examples a piece has at least: each operation has some 20 us of its own
 
@@ -54,28 +56,14 @@ def quick_layers(model: keras.Model, batch_size: int = 0) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         if not tf.config.list_logical_devices("GPU"):
-            norm = keras.layers.BatchNormalization
-            stack.enter_context(_replaced(norm, "call", _quick_norm(norm.call)))
+            stack.enter_context(replaced(keras.layers.BatchNormalization, "call", _quick_norm))
             for kind in {type(layer) for layer in model._flatten_layers() if _slow_conv(layer)}:
-                quick = _quick_conv(kind.convolution_op)
-                stack.enter_context(_replaced(kind, "convolution_op", quick))
+                stack.enter_context(replaced(kind, "convolution_op", _quick_conv))
             pieces = min(_cores(), batch_size // _PIECE) if _one_thread_each() else 1
             if pieces > 1 and _examples_alone(model):
-                stack.enter_context(_replaced(model, "call", _in_pieces(model.call, pieces)))
+                in_pieces = functools.partial(_in_pieces, pieces=pieces)
+                stack.enter_context(replaced(model, "call", in_pieces))
         yield
-
-
-@contextlib.contextmanager
-def _replaced(owner: type | keras.Model, name: str, value: Callable) -> Iterator[None]:
-    own = vars(owner).get(name)  # None: inherited
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, own)
 
 
 def _one_thread_each() -> bool:

@@ -85,7 +85,7 @@ def synchronized_batch_norm(model: keras.Model, replicas: int) -> Iterator[None]
     for layer in layers:
         layer.synchronized = replicas > 1
     try:
-        with _replaced(keras.src.backend.nn, "_compute_moments_sync", _two_pass_moments):
+        with replaced(keras.src.backend.nn, "_compute_moments_sync", _two_pass_moments):
             yield
     finally:
         for layer, value in zip(layers, before, strict=True):
@@ -157,7 +157,7 @@ class FairShare:
                     for name in ["_all_reduce_sum_gradients"]
                 ],
             ]:
-                stack.enter_context(_replaced(owner, name, wrap))
+                stack.enter_context(replaced(owner, name, wrap))
             yield
 
     def _scale(self, keras_scale):
@@ -209,7 +209,7 @@ def _identity(original):
 
 
 @contextlib.contextmanager
-def _replaced(owner, name: str, wrap) -> Iterator[None]:
+def replaced(owner, name: str, wrap) -> Iterator[None]:
     """Replace the attribute `name` of a module or an object by `wrap(original)` for a while."""
     original = getattr(owner, name, None)
     if original is None:
