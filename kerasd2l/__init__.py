@@ -8,13 +8,16 @@ from kerasd2l._lazy import attach
 __version__ = "0.1.0"
 
 _ROOMS = (
+    "cluster",
     "data",
+    "endpoints",
     "export",
     "layers",
     "losses",
     "metrics",
     "models",
     "scratch",
+    "serving",
     "testing",
     "training",
 )
@@ -23,6 +26,6 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {room: room for room in _ROOMS}
     | dict.fromkeys(("Data", "Demo", "DemoResult", "Endpoint", "Recipe"), "recipe")
-    | dict.fromkeys(("list_recipes", "load"), "recipe")
+    | dict.fromkeys(("list_recipes", "load"), "finding")
     | {"Run": "run"},
 )

@@ -45,7 +45,7 @@ def attach(
         if name not in exports:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = importlib.import_module(f"{package}.{exports[name]}")
-        value = module if exports[name] == name else getattr(module, name)
+        value = module if exports[name].rpartition(".")[2] == name else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -67,7 +67,8 @@ def uncovered() -> list[str]:
 
 def _recipes_and_demos():
     """Yield (section, kind, name) of every recipe and demo; a demo may span several sections."""
-    from kerasd2l.recipe import Recipe, list_recipes
+    from kerasd2l.finding import list_recipes
+    from kerasd2l.recipe import Recipe
 
     for found in list_recipes():
         kind = "recipe" if isinstance(found, Recipe) else "demo"

@@ -15,6 +15,7 @@ from kerasd2l.export import check
 from kerasd2l.testing.elsewhere import without_this_library
 
 CPU_DEVICES = 4
+pytest_plugins = ["exports"]
 
 # A shell starts what it puts in the background with these ignored; tests send them to themselves.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kerasd2l import __version__
 from kerasd2l.cli import main
-from kerasd2l.data import digits
+from kerasd2l.data.sets import digits
 from kerasd2l.testing.elsewhere import with_keras
 
 KEYS = {

@@ -6,18 +6,9 @@ from typing import Literal, Optional
 
 import pytest
 
-from kerasd2l import recipe
-from kerasd2l.recipe import (
-    Data,
-    Demo,
-    DemoResult,
-    Endpoint,
-    Expected,
-    Recipe,
-    TensorSpec,
-    UnknownName,
-    convert,
-)
+from kerasd2l import finding
+from kerasd2l.finding import UnknownName, convert
+from kerasd2l.recipe import Data, Demo, DemoResult, Endpoint, Expected, Recipe, TensorSpec
 
 BOOK = """
 from __future__ import annotations
@@ -56,7 +47,7 @@ def book(tmp_path, monkeypatch):
     (folder / "two" / "part.py").write_text(OTHER)
     (folder / "two" / "__init__.py").write_text("from book.two.part import lenet, twice, edges")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(recipe, "CHAPTERS", "book")
+    monkeypatch.setattr(finding, "CHAPTERS", "book")
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "book"]:
         assert isinstance(sys.modules.pop(name), ModuleType)
@@ -70,7 +61,7 @@ def make(**changes):
 
 
 def test_entries_are_the_annotated_public_functions_where_they_are_defined(book):
-    found = [(entry.name, entry.kind, entry.short) for entry in recipe.entries()]
+    found = [(entry.name, entry.kind, entry.short) for entry in finding.entries()]
     assert found == [
         ("one/edges", "demo", "edges"),
         ("one/lenet", "recipe", "lenet"),
@@ -80,13 +71,13 @@ def test_entries_are_the_annotated_public_functions_where_they_are_defined(book)
 
 
 def test_a_unique_last_part_or_the_whole_name_finds(book):
-    assert recipe.find("twice").name == "two/twice"
-    assert recipe.find("two/lenet").function().section == "other"
+    assert finding.find("twice").name == "two/twice"
+    assert finding.find("two/lenet").function().section == "other"
 
 
 def test_a_shared_last_part_is_refused_with_the_whole_names(book):
     with pytest.raises(UnknownName, match="Say one/lenet or two/lenet"):
-        recipe.find("lenet")
+        finding.find("lenet")
 
 
 @pytest.mark.parametrize(
@@ -99,16 +90,16 @@ def test_a_shared_last_part_is_refused_with_the_whole_names(book):
 )
 def test_a_wrong_name_gets_near_matches(book, name, message):
     with pytest.raises(UnknownName) as error:
-        recipe.find(name)
+        finding.find(name)
     assert message in str(error.value)
 
 
 def test_load_fills_in_name_and_all_arguments(book):
-    loaded = recipe.load("one/lenet", kind="b")
+    loaded = finding.load("one/lenet", kind="b")
     assert loaded.name == "one/lenet"
     assert loaded.arguments == {"learning_rate": 0.5, "kind": "b"}
-    assert recipe.load("one/lenet", learning_rate="0.25").arguments["learning_rate"] == 0.25
-    demo = recipe.load("edges")
+    assert finding.load("one/lenet", learning_rate="0.25").arguments["learning_rate"] == 0.25
+    demo = finding.load("edges")
     assert (demo.name, demo.arguments, demo.run().values) == ("one/edges", {}, {"x": 1})
 
 
@@ -125,18 +116,18 @@ def test_load_fills_in_name_and_all_arguments(book):
 )
 def test_wrong_arguments_are_refused(book, arguments, kind, message):
     with pytest.raises(kind) as error:
-        recipe.load("one/lenet", **arguments)
+        finding.load("one/lenet", **arguments)
     assert message in str(error.value)
 
 
 def test_an_argument_of_a_function_without_any_is_refused(book):
     with pytest.raises(UnknownName, match="It has: none"):
-        recipe.load("edges", x=1)
+        finding.load("edges", x=1)
 
 
 def test_list_matches_parts_and_patterns(book):
     def names(pattern):
-        return [found.name for found in recipe.list_recipes(pattern)]
+        return [found.name for found in finding.list_recipes(pattern)]
 
     assert len(names("*")) == 4
     assert names("lenet") == ["one/lenet", "two/lenet"]
@@ -181,7 +172,7 @@ def test_a_recipe_takes_finite_numbers_only(value):
     with pytest.raises(
         ValueError, match=f"`width` must be a finite number. Received: width={value}"
     ):
-        recipe.load("resnet18", width=value)
+        finding.load("resnet18", width=value)
 
 
 @pytest.mark.parametrize(

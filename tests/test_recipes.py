@@ -7,12 +7,12 @@ import shlex
 import pytest
 from small_arguments import SMALL_ARGUMENTS
 
-from kerasd2l import cli, recipe
+from kerasd2l import cli, finding
 from kerasd2l.data import Source
 from kerasd2l.run import plain
 from kerasd2l.testing import check_recipe
 
-ENTRIES = {entry.name: entry for entry in recipe.entries()}
+ENTRIES = {entry.name: entry for entry in finding.entries()}
 RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
@@ -60,7 +60,7 @@ def leaves(value):
 @pytest.mark.parametrize("name", DEMOS)
 @pytest.mark.timeout(60)
 def test_demo(name, tmp_path, no_real_data):
-    result = recipe.load(name).run()
+    result = finding.load(name).run()
     found = leaves(plain(result.values))  # NaN and infinity come as None
     assert found
     assert all(isinstance(leaf, (int, float, str)) for leaf in found), result.values
@@ -77,12 +77,12 @@ def test_demo(name, tmp_path, no_real_data):
 def test_docstring_says_section_expectation_and_a_command_that_parses(name):
     entry = ENTRIES[name]
     text = re.sub(r"\s+", " ", entry.function.__doc__ or "")
-    loaded = recipe.load(name)
+    loaded = finding.load(name)
     assert f'Section: "{loaded.section}"' in text
     assert re.search(r"Expected: \S", text)
     (command,) = re.findall(r"Command: (kerasd2l .*?)\s*$", text)
     _, verb, *words = shlex.split(command)
     assert verb == {"recipe": "train", "demo": "run"}[entry.kind]
     with cli.main.commands[verb].make_context(verb, words) as context:
-        assert recipe.find(context.params["name"]).name == name
-        recipe.load(name, **cli.parse_settings(context.params["pairs"]))
+        assert finding.find(context.params["name"]).name == name
+        finding.load(name, **cli.parse_settings(context.params["pairs"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasd2l import recipe
+from kerasd2l import finding
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = re.findall(r"`(kerasd2l train [^`]*)`", (ROOT / "RESULTS.md").read_text("utf8"))
@@ -34,4 +34,4 @@ def test_every_section_has_a_test(coverage):
 def test_command_of_a_figure_parses(command):
     words = shlex.split(command)
     settings = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")
-    assert recipe.load(words[2], **settings)
+    assert finding.load(words[2], **settings)

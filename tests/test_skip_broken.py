@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kerasd2l import cli, recipe
-from kerasd2l.data import DataError, Source, data_error_in, image_folder
+from kerasd2l import cli, finding
+from kerasd2l.data import DataError, Source, data_error_in
+from kerasd2l.data.sets import image_folder
 from kerasd2l.run import Run
 from kerasd2l.training import fit
 
@@ -159,7 +160,7 @@ def test_a_recipe_without_pictures_refuses(tmp_path):
     message = failure(2, "train", "diabetes", "--data", "builtin", "--skip-broken")
     assert "lessons/diabetes reads no pictures of one's own" in message
     assert "--skip-broken" in message
-    loaded = recipe.load("diabetes", epochs=1)
+    loaded = finding.load("diabetes", epochs=1)
     run = Run(tmp_path / "run", loaded.name, loaded.arguments, options={"data": "builtin"})
     fit.fit(loaded, run, Source("builtin"), limit_steps=1)
     message = failure(2, "evaluate", run.path, "--skip-broken")

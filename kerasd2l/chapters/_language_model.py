@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kerasd2l import data, export, layers, models, scratch
+from kerasd2l import data, endpoints, layers, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
 
@@ -86,7 +86,7 @@ def language_recipe(
         metrics=lambda: [metrics.Perplexity()],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.text_generator(
+        endpoints=endpoints.text_generator(
             lambda *inputs, **settings: models.generate(*inputs, **settings),
             num_tokens=num_tokens,
             temperature=temperature,

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from kerasd2l import __version__, recipe
+from kerasd2l import __version__, finding
 from kerasd2l.cli.console import (
     data_options,
     describe,
@@ -49,14 +49,14 @@ def main() -> None:
 @json_option
 def list_(pattern: str, as_json: bool) -> None:
     """List recipes and demos whose name matches PATTERN."""
-    rows = [describe(found) for found in recipe.list_recipes(pattern)]
+    rows = [describe(found) for found in finding.list_recipes(pattern)]
     if as_json:
         print_json({"recipes": rows})
         return
     if not rows:
-        names = [entry.short for entry in recipe.entries()]
+        names = [entry.short for entry in finding.entries()]
         raise click.ClickException(
-            f"nothing matches {pattern!r}.{recipe.near_matches(pattern, names)}"
+            f"nothing matches {pattern!r}.{finding.near_matches(pattern, names)}"
         )
     columns = ("name", "section", "kind", "data", "expected")
     widths = {c: max(len(c), *(len(row[c] or "-") for row in rows)) for c in columns}
@@ -71,11 +71,11 @@ def list_(pattern: str, as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show what a recipe or demo does, and its arguments."""
     found = load(name, {})
-    function = recipe.find(name).function
+    function = finding.find(name).function
     text = inspect.cleandoc(function.__doc__ or "")
     arguments = [
         {"name": key, "type": type_name(parameter.annotation), "default": parameter.default}
-        for key, parameter in recipe.parameters(function).items()
+        for key, parameter in finding.parameters(function).items()
     ]
     if as_json:
         print_json({**describe(found), "doc": text, "arguments": arguments})
@@ -300,7 +300,7 @@ def launch(
     workers: int, max_restarts: int, log_dir: Path | None, grace: float, command: tuple[str, ...]
 ) -> None:
     """Run COMMAND (`-- train ...`) in N worker processes on this machine, supervised."""
-    from kerasd2l.training.launch import launch as start
+    from kerasd2l.cluster.launch import launch as start
 
     try:
         code = start(

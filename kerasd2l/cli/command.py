@@ -157,7 +157,7 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
     """Make the strategy; what cannot be is a usage error."""
     import click
 
-    from kerasd2l.training.cluster import Cluster, ClusterError
+    from kerasd2l.cluster.cluster import Cluster, ClusterError
     from kerasd2l.training.fit import check_batch
     from kerasd2l.training.strategy import StrategyError, make_strategy
 

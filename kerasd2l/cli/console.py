@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from kerasd2l import recipe
+from kerasd2l import finding
 from kerasd2l.recipe import Demo, Recipe
 
 EXIT_NOT_FINITE = 3
@@ -130,8 +130,8 @@ def _quiet_stderr() -> Iterator[None]:
 def load(name: str, settings: dict[str, Any]) -> Recipe | Demo:
     """Load a recipe or demo for a command: wrong names and values are usage errors."""
     try:
-        return recipe.load(name, **settings)
-    except recipe.UnknownName as error:
+        return finding.load(name, **settings)
+    except finding.UnknownName as error:
         raise usage_error(error) from error
     except (TypeError, ValueError) as error:
         raise usage_error(error, "--set") from error
@@ -165,10 +165,10 @@ def skip_broken_setting(name: str, wanted: bool) -> dict[str, Any]:
     if not wanted:
         return {}
     try:
-        entry = recipe.find(name)
-    except recipe.UnknownName as error:
+        entry = finding.find(name)
+    except finding.UnknownName as error:
         raise usage_error(error) from error
-    if "skip_broken" not in recipe.parameters(entry.function):
+    if "skip_broken" not in finding.parameters(entry.function):
         raise click.BadParameter(
             f"{entry.name} reads no pictures of one's own: nothing to skip. Leave it away.",
             param_hint="--skip-broken",

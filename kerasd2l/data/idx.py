@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasd2l.data import digits, pipeline, source, transfer
+from kerasd2l.data import pipeline, source, transfer
+from kerasd2l.data.sets import digits
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kerasd2l.data import cifar10, fashion_mnist, image_folder, mnist
+from kerasd2l.data.sets import cifar10, fashion_mnist, image_folder, mnist
 from kerasd2l.data.source import Source
 from kerasd2l.recipe import Data
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerasd2l import recipe as recipes
+from kerasd2l import finding
 from kerasd2l._lazy import lazy
 from kerasd2l.export import manifest
 from kerasd2l.export.check import verify
@@ -120,7 +120,7 @@ def export_run(
     """
     run = open_run(run_path)
     model = load_model(run.model)
-    found = recipe or recipes.load(run.recipe, **run.arguments)
+    found = recipe or finding.load(run.recipe, **run.arguments)
     if not isinstance(found, Recipe) or not found.endpoints:
         raise ValueError(f"{run.recipe} has no endpoints: there is nothing to export.")
     assets = run.read("assets.json") or {}

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerasd2l import recipe as recipes
+from kerasd2l import finding
 from kerasd2l.export import check, export_run, load_model
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import Recipe
@@ -169,11 +169,11 @@ class _Trainings:
 
 def _load(name: str, arguments: dict[str, Any], batch_size: int | None, replicas: int) -> Recipe:
     """Load a recipe with a small batch that the replicas divide, if that is an argument of it."""
-    known = recipes.parameters(recipes.find(name).function)
+    known = finding.parameters(finding.find(name).function)
     if batch_size and "batch_size" in known and "batch_size" not in arguments:
         small = min(batch_size, known["batch_size"].default)
         arguments["batch_size"] = small + -small % replicas
-    found = recipes.load(name, **arguments)
+    found = finding.load(name, **arguments)
     if not isinstance(found, Recipe):
         raise ValueError(f"{name} is a demo: there is nothing to train.")
     return found

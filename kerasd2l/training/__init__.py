@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "CheckpointError": "checkpoint",
         "Checkpoints": "checkpoint",
-        "ClusterError": "cluster",
         "LoopError": "loop",
         "NonFiniteLoss": "loop",
         "Preempted": "loop",
@@ -15,10 +14,8 @@ __getattr__, __dir__, __all__ = attach(
         "callback_state": "callback_state",
         "callbacks": "callbacks",
         "checkpoint": "checkpoint",
-        "cluster": "cluster",
         "evaluate": "loop",
         "fit": "fit",
-        "launch": "launch",
         "loop": "loop",
         "make_strategy": "strategy",
         "replicas": "replicas",

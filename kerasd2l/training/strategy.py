@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from kerasd2l.training.cluster import Cluster
+    from kerasd2l.cluster.cluster import Cluster
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
 
@@ -116,7 +116,7 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def _multi_worker(
     cluster, replicas, rendezvous_timeout, fingerprint, say
 ) -> tf.distribute.Strategy:
-    from kerasd2l.training.cluster import preflight
+    from kerasd2l.cluster.cluster import preflight
 
     if cluster is None:
         raise StrategyError(

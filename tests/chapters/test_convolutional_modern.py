@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kerasd2l import cli, recipe
+from kerasd2l import cli, finding
 from kerasd2l.data import Source
 from kerasd2l.run import Run
 from kerasd2l.training.fit import fit
@@ -28,17 +28,17 @@ RECIPES = [
 @pytest.mark.parametrize("name", LEAST)
 def test_the_smallest_picture(name):
     least = LEAST[name]
-    loaded = recipe.load(name, resize=least, **TINY[name])
+    loaded = finding.load(name, resize=least, **TINY[name])
     data = loaded.data(Source("builtin"))
     assert loaded.model(data).input_shape == (None, least, least, 1)
     with pytest.raises(ValueError, match=f"`resize` must be at least {least}"):
-        recipe.load(name, resize=least - 1, **TINY[name])
+        finding.load(name, resize=least - 1, **TINY[name])
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "image_folder"])
 def test_every_recipe_takes_every_picture_set(name, dataset):
-    loaded = recipe.load(name, dataset=dataset, resize=68)
+    loaded = finding.load(name, dataset=dataset, resize=68)
     channels = 1 if dataset == "mnist" else 3
     assert loaded.endpoints[1].signature["pixels"].shape == (None, 68, 68, channels)
     assert loaded.expected is None, "the figures are of Fashion-MNIST"
@@ -62,7 +62,7 @@ def test_every_recipe_takes_every_picture_set(name, dataset):
     ],
 )
 def test_hyper_parameters_are_the_book_s(name, learning_rate, batch_size, side):
-    loaded = recipe.load(name)
+    loaded = finding.load(name)
     assert (loaded.batch_size, loaded.epochs) == (batch_size, 10)
     optimizer = loaded.optimizer()
     assert type(optimizer).__name__ == "SGD" and optimizer.momentum == 0
@@ -83,14 +83,14 @@ def test_hyper_parameters_are_the_book_s(name, learning_rate, batch_size, side):
 )
 def test_bad_arguments_stop_at_the_door(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load(name, **arguments)
+        finding.load(name, **arguments)
     pairs = [word for key, value in arguments.items() for word in ("--set", f"{key}={value}")]
     result = CliRunner().invoke(cli.main, ["train", name, "--data", "builtin", *pairs])
     assert result.exit_code == 2
 
 
 def test_layer_shapes_of_nin():
-    result = recipe.load("layer_shapes").run()
+    result = finding.load("layer_shapes").run()
     shapes = result.values["shapes (height, width, channels)"]
     names = ["block_1_conv_3", "pool_1", "block_2_conv_3", "pool_2", "block_3_conv_3", "pool_3"]
     assert [shapes[name][0] for name in names] == [54, 26, 26, 12, 12, 5]  # S1:2007-2016
@@ -141,7 +141,7 @@ def test_own_pictures_train_export_and_predict(own_pictures, tmp_path, caplog):
 
 def test_shapes_can_be_learned(tmp_path):
     """The built-in colour pictures are a task: a small ResNet does better than guessing."""
-    loaded = recipe.load(
+    loaded = finding.load(
         "resnet18",
         dataset="cifar10",
         resize=32,

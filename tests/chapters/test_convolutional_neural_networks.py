@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kerasd2l import models, recipe
+from kerasd2l import finding, models
 
 
 def _values(name, **arguments):
-    return recipe.load(f"convolutional_neural_networks/{name}", **arguments).run().values
+    return finding.load(f"convolutional_neural_networks/{name}", **arguments).run().values
 
 
 def test_why_convolutions():
@@ -128,4 +128,4 @@ def test_lenet_layers_of_a_saved_model(tmp_path):
 )
 def test_bad_values(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load(f"convolutional_neural_networks/{name}", **arguments)
+        finding.load(f"convolutional_neural_networks/{name}", **arguments)

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from kerasd2l import load
 from kerasd2l.chapters.multilayer_perceptrons.house_prices import write_submission
 from kerasd2l.cli import main
-from kerasd2l.data import Source, kaggle_house
+from kerasd2l.data import Source
+from kerasd2l.data.sets import kaggle_house
 from kerasd2l.export import load_model
 from kerasd2l.metrics import LogRMSE
 from kerasd2l.run import Run

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from kerasd2l import models, recipe
+from kerasd2l import finding, models
 from kerasd2l.cli import main
 from kerasd2l.data import DataError, Source
 from kerasd2l.export import load_model
@@ -28,7 +28,7 @@ SMALL |= {"held_out_tokens": 60}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_of_the_book(name):
-    found = recipe.load(name)
+    found = finding.load(name)
     assert (found.epochs, found.batch_size) == (500, 32)
     data = found.data(Source("builtin"))
     tokens = data.train.element_spec[0]["tokens"]
@@ -48,7 +48,7 @@ def test_numbers_of_the_book(name):
 
 def test_published_figures_are_of_the_published_numbers():
     def figure(name, **arguments):
-        expected = recipe.load(name, **arguments).expected
+        expected = finding.load(name, **arguments).expected
         return expected and expected.low
 
     assert [figure(name) for name in NAMES] == [1.3, 1.0, 1.1, 1.0, 1.1]
@@ -74,12 +74,12 @@ def test_published_figures_are_of_the_published_numbers():
 @pytest.mark.parametrize("name", ["rnn_lm", "gru_lm"])
 def test_arguments_out_of_range(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load(name, **arguments)
+        finding.load(name, **arguments)
 
 
 def train(folder, name, strategy=None, source=None, arguments=None, **options):
     """Train a small recipe; return summary and model."""
-    found = recipe.load(name, **{**SMALL, **(arguments or {})})
+    found = finding.load(name, **{**SMALL, **(arguments or {})})
     held = []
     build = found.model
     object.__setattr__(found, "model", lambda data: held.append(build(data)) or held[-1])
@@ -168,7 +168,7 @@ def test_a_bidirectional_model_copies_the_answer_and_cannot_write(tmp_path):
     figures = summary["metrics"]
     # on text that it has never seen, too: no model of language can do that
     assert figures["test_perplexity"] < 2
-    data = recipe.load("bidirectional_lstm_lm", **SMALL).data(Source("builtin"))
+    data = finding.load("bidirectional_lstm_lm", **SMALL).data(Source("builtin"))
     saved = load_model(tmp_path / "run" / "model.keras")
     ids = np.array([[5, 3, 8, 1, 2]])
     np.testing.assert_array_equal(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kerasd2l import recipe
+from kerasd2l import finding
 
 
 def _values(name, **arguments):
-    return recipe.load(f"layer_catalogue/{name}", **arguments).run().values
+    return finding.load(f"layer_catalogue/{name}", **arguments).run().values
 
 
 def test_convolution_sizes():
@@ -173,4 +173,4 @@ def test_unfold_and_fold():
 )
 def test_bad_values(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load(f"layer_catalogue/{name}", **arguments)
+        finding.load(f"layer_catalogue/{name}", **arguments)

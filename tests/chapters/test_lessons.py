@@ -10,7 +10,8 @@ from PIL import Image
 
 from kerasd2l import load
 from kerasd2l.cli import main
-from kerasd2l.data import Source, diabetes
+from kerasd2l.data import Source
+from kerasd2l.data.sets import diabetes
 from kerasd2l.export import export
 from kerasd2l.run import Run
 from kerasd2l.training.fit import fit, prepare

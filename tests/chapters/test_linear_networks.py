@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kerasd2l import cli, recipe
+from kerasd2l import cli, finding
 from kerasd2l.data import Source
 from kerasd2l.testing import check_recipe
 
 
 def run(name, **arguments):
-    return recipe.load(f"linear_networks/{name}", **arguments).run()
+    return finding.load(f"linear_networks/{name}", **arguments).run()
 
 
 def test_scratch_recipe_trains_on_replicas_and_is_served(tmp_path, no_real_data):

@@ -6,19 +6,20 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from kerasd2l import cli, recipe
+from kerasd2l import cli, finding
 from kerasd2l.data import Source
+from kerasd2l.recipe import Data
 from kerasd2l.testing import check_recipe
 from kerasd2l.training import make_strategy, train
 from kerasd2l.training.fit import prepare
 
 
 def run(name, **arguments):
-    return recipe.load(f"multilayer_perceptrons/{name}", **arguments).run()
+    return finding.load(f"multilayer_perceptrons/{name}", **arguments).run()
 
 
 def trained(name, strategy=None, seed=0, **arguments):
-    found = recipe.load(f"multilayer_perceptrons/{name}", **arguments)
+    found = finding.load(f"multilayer_perceptrons/{name}", **arguments)
     strategy = strategy or tf.distribute.get_strategy()
     data, model = prepare(found, Source("builtin", seed=seed), strategy, seed=seed)
     history = train(model, data, epochs=found.epochs, strategy=strategy)
@@ -113,14 +114,14 @@ def test_polynomial_recipe_learns_the_cubic():
 def test_weights_decay_and_the_bias_does_not(implementation, replicas):
     """With all data zero the loss pulls at b only, and each step multiplies w by 1 - lr lambda."""
     strategy = make_strategy("mirrored", replicas=replicas) if replicas > 1 else None
-    found = recipe.load(
+    found = finding.load(
         "multilayer_perceptrons/weight_decay", implementation=implementation, batch_size=4
     )
     strategy = strategy or tf.distribute.get_strategy()
     data, model = prepare(found, Source("builtin"), strategy, seed=0)
     zeros = tf.data.Dataset.from_tensors((tf.zeros((4, 200)), tf.zeros((4, 1)))).repeat(5)
     zeros = zeros.apply(tf.data.experimental.assert_cardinality(5))
-    data = recipe.Data(
+    data = Data(
         train=zeros, valid=None, test=None, features=data.features, assets={}, size={"train": 20}
     )
     with strategy.scope():
@@ -202,7 +203,7 @@ def test_corrections_help_on_shifted_data(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "dropout_mlp"])
 def test_networks_meet_the_assertions_of_the_book(name, real_data):
-    found = recipe.load(name)
+    found = finding.load(name)
     data, model = prepare(found, Source("files"), tf.distribute.get_strategy(), seed=0)
     last = train(model, data, epochs=found.epochs)[-1]
     assert last["train_loss"] < 0.5  # S1:583

@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from kerasd2l import cli, export, recipe
-from kerasd2l.data import Source, names
+from kerasd2l import cli, export, finding, serving
+from kerasd2l.data import Source
+from kerasd2l.data.sets import names
 from kerasd2l.layers import LengthMask
 from kerasd2l.models import names_classifier
 from kerasd2l.run import Run
@@ -146,7 +147,7 @@ def test_wrong_numbers(arguments, message):
     with pytest.raises(ValueError, match=message):
         names_classifier(**arguments)
     with pytest.raises(ValueError, match=message):
-        recipe.load("names_classifier", **arguments)
+        finding.load("names_classifier", **arguments)
     with pytest.raises(ValueError, match="`num_classes` must be at least 2"):
         names_classifier(1)
 
@@ -158,7 +159,7 @@ def test_wrong_numbers(arguments, message):
 def trained(tmp_path_factory):
     """A small network after two epochs of the built-in names, and its SavedModel."""
     folder = tmp_path_factory.mktemp("names")
-    loaded = recipe.load(
+    loaded = finding.load(
         "names_classifier", num_layers=1, embedding_dim=32, units=32, learning_rate=0.01, epochs=2
     )
     run = Run(folder / "run", loaded.name, loaded.arguments, seed=1)
@@ -178,7 +179,7 @@ def test_it_learns(trained):
 
 def test_names_in_and_countries_out(trained):
     _, run, path = trained
-    served = export.load(path)
+    served = serving.load(path)
     assert set(served.signatures) == {"serving_default", "predict"}
     texts = ["Nguyen", "Nguy\u1ec5n", "  Nguyen ", "\u738b", "", "a" * 2000]
     answer = served.predict(texts)
@@ -202,7 +203,7 @@ def test_the_command_line_prints_countries(trained):
     assert len(lines) == 2
     for word, line in zip(("Wednesday", "mercredi"), lines, strict=True):
         assert re.match(rf"{word}: ([A-Z][a-z]+) 0\.\d\d, ([A-Z][a-z]+) 0\.\d\d", line)
-        assert set(re.findall("[A-Z][a-z]+(?= 0)", line)) <= set(export.load(path).class_names)
+        assert set(re.findall("[A-Z][a-z]+(?= 0)", line)) <= set(serving.load(path).class_names)
     result = CliRunner().invoke(cli.main, ["predict", str(path), "Montag", "--json"])
     assert json.loads(result.stdout)["outputs"]["characters_read"] == [6]
 
@@ -210,7 +211,7 @@ def test_the_command_line_prints_countries(trained):
 def test_endpoints(trained, tmp_path):
     _, run, _ = trained
     model, assets = export.load_model(run.model), run.read("assets.json")
-    of_text, of_ids = recipe.load("names_classifier").endpoints
+    of_text, of_ids = finding.load("names_classifier").endpoints
     check_endpoint(of_text, model, assets, tmp_path / "text")
     check_endpoint(of_ids, model, assets, tmp_path / "ids", batches=(0, 3))
     with pytest.raises(ValueError, match="`vocabulary` and `tokenizer`"):
@@ -228,7 +229,7 @@ def test_the_figure_in_the_docstring(real_data):
 @pytest.mark.slow
 def test_real_names_are_learned(real_data, tmp_path):
     """Measured with seed 0: 0.798 after three epochs, 0.838 after twenty."""
-    loaded = recipe.load("names_classifier", epochs=3)
+    loaded = finding.load("names_classifier", epochs=3)
     summary = fit(loaded, Run(tmp_path / "run", loaded.name, loaded.arguments), Source("files"))
     assert summary["examples"] == {"train": 13374, "test": 6700}
     assert summary["metrics"]["test_accuracy"] > 0.76

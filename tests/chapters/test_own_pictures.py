@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kerasd2l import cli, export, recipe
-from kerasd2l.data import Source, image_folder
+from kerasd2l import cli, export, finding
+from kerasd2l.data import Source
+from kerasd2l.data.sets import image_folder
 from kerasd2l.run import Run
 from kerasd2l.training.fit import fit
 
@@ -46,7 +47,7 @@ def folder(tmp_path):
 
 def test_every_image_recipe_takes_them():
     """Also those that this file does not train."""
-    loaded = [recipe.load(e.name) for e in recipe.entries() if e.kind == "recipe"]
+    loaded = [finding.load(e.name) for e in finding.entries() if e.kind == "recipe"]
     classifiers = [
         found.name
         for found in loaded
@@ -55,7 +56,7 @@ def test_every_image_recipe_takes_them():
     ]
     assert len(classifiers) >= 18
     for name in classifiers:
-        taken = recipe.load(name, dataset="image_folder", resize=96, skip_broken=True)
+        taken = finding.load(name, dataset="image_folder", resize=96, skip_broken=True)
         assert taken.dataset == "image_folder"
         assert taken.expected is None, "the figures are those of the published set"
         assert taken.endpoints[1].signature["pixels"].shape == (None, 96, 96, 3)
@@ -64,7 +65,7 @@ def test_every_image_recipe_takes_them():
 @pytest.mark.parametrize(("name", "arguments"), SMALL)
 def test_train_and_answer(name, arguments, folder, tmp_path):
     """The saved model, asked with the files of the test set, says what it says of the test data."""
-    loaded = recipe.load(
+    loaded = finding.load(
         name, dataset="image_folder", resize=20, batch_size=6, epochs=1, **arguments
     )
     run = Run(tmp_path / "run", loaded.name, loaded.arguments)
@@ -106,5 +107,5 @@ def test_train_export_and_predict_on_the_command_line(folder, tmp_path):
 )
 def test_pictures_that_are_too_small_for_the_network(name, resize, least):
     with pytest.raises(ValueError, match=f"`resize` must be at least {least}"):
-        recipe.load(name, dataset="image_folder", resize=resize)
-    assert recipe.load(name, dataset="image_folder", resize=least).endpoints
+        finding.load(name, dataset="image_folder", resize=resize)
+    assert finding.load(name, dataset="image_folder", resize=least).endpoints

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kerasd2l import recipe
+from kerasd2l import finding
 
 
 def run(name, **arguments):
-    result = recipe.load(name, **arguments).run()
+    result = finding.load(name, **arguments).run()
     for figure in result.figures.values():
         for axes in figure.axes:
             if axes.get_label() != "<colorbar>":
@@ -204,4 +204,4 @@ def test_hello_needs_a_state():
 )
 def test_bad_arguments(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        recipe.load(name, **arguments)
+        finding.load(name, **arguments)

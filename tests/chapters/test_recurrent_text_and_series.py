@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasd2l import recipe
+from kerasd2l import finding
 from kerasd2l.data import DataError, Source, sequences
 from kerasd2l.testing import check_model
 from kerasd2l.training import train
@@ -16,7 +16,7 @@ needs_real = pytest.mark.skipif(not REAL, reason="needs the real files under $KE
 
 
 def test_sequence_mlp_reaches_the_published_loss():
-    loaded = recipe.load("sequence_mlp")
+    loaded = finding.load("sequence_mlp")
     data = loaded.data(Source("builtin"))
     tf.keras.utils.set_random_seed(0)
     model = loaded.model(data)
@@ -40,7 +40,7 @@ def test_sequence_mlp_model():
 
 @pytest.fixture(scope="module")
 def forecasts():
-    loaded = recipe.load("sequence_mlp", horizon=6)
+    loaded = finding.load("sequence_mlp", horizon=6)
     tf.keras.utils.set_random_seed(1)
     model = loaded.model(loaded.data(Source("builtin")))
     return model, {e.name: tf.function(e.build(model, {})) for e in loaded.endpoints}
@@ -84,11 +84,11 @@ def test_bad_arguments():
         ("partitioning", {"seed": -1}, "seed=-1"),
     ):
         with pytest.raises(ValueError, match=message):
-            recipe.load(name, **arguments)
+            finding.load(name, **arguments)
 
 
 def test_errors_grow_with_the_steps_ahead_and_fed_predictions_become_constant():
-    result = recipe.load("sequence_predictions").run()
+    result = finding.load("sequence_predictions").run()
     errors = list(
         result.values["root mean squared distance from sin(0.01 t), by steps ahead"].items()
     )
@@ -101,37 +101,37 @@ def test_errors_grow_with_the_steps_ahead_and_fed_predictions_become_constant():
 
 
 def test_partitioning_shows_the_books_three_batches():
-    values = recipe.load("partitioning").run().values
+    values = finding.load("partitioning").run().values
     for way in ("random", "sequential"):
         assert values[f"{way}: batches"] == 3 and values[f"{way}: Y = X + 1"]
     assert values["sequential: tokens from a row's window to its next one"] == [5]
 
 
 def test_texts_of_few_words(tmp_path, monkeypatch):
-    assert recipe.load("partitioning", length=15).run().values["random: batches"] == 1
+    assert finding.load("partitioning", length=15).run().values["random: batches"] == 1
     (tmp_path / "timemachine.txt").write_text("The Time Machine\nby H. G. Wells\n")
     monkeypatch.setenv("KERASD2L_DATA", str(tmp_path))
-    values = recipe.load("text_preprocessing", source="files").run().values
+    values = finding.load("text_preprocessing", source="files").run().values
     assert values["line 0"] == "the time machine" and "line 10" not in values
-    values = recipe.load("ngram_statistics", source="files").run().values
+    values = finding.load("ngram_statistics", source="files").run().values
     assert values["words"] == 7 and "Zipf exponent of unigrams" not in values
     (tmp_path / "timemachine.txt").write_text("1234\n")
     with pytest.raises(DataError, match="none of the letters A-Z"):
-        recipe.load("text_preprocessing", source="files").run()
+        finding.load("text_preprocessing", source="files").run()
 
 
 @needs_real
 def test_real_counts():
     source = "files"
-    values = recipe.load("text_preprocessing", source=source).run().values
+    values = finding.load("text_preprocessing", source=source).run().values
     assert values["line 0 in numbers"] == [1, 19, 50, 40, 2183, 2184, 400]
     assert (values["characters"], values["characters in the vocabulary"]) == (170580, 28)
-    values = recipe.load("ngram_statistics", source=source, count=3).run().values
+    values = finding.load("ngram_statistics", source=source, count=3).run().values
     assert values["unigrams"] == {"the": 2261, "i": 1267, "and": 1245}
     assert values["bigrams"] == {"of the": 309, "in the": 169, "i had": 130}
     assert values["trigrams"] == {
         "the time traveller": 59, "the time machine": 30, "the medical man": 24,
     }  # fmt: skip
     assert 0.9 < values["Zipf exponent of unigrams"] < 1.2
-    values = recipe.load("translation_lengths", source=source).run().values
+    values = finding.load("translation_lengths", source=source).run().values
     assert values["pairs"] == 29000

@@ -7,7 +7,8 @@ import pytest
 import python2_pickle
 from PIL import Image
 
-from kerasd2l.data import DataError, Source, cifar10
+from kerasd2l.data import DataError, Source
+from kerasd2l.data.sets import cifar10
 
 COUNT = 20  # pictures in each of the six batches of the tests
 

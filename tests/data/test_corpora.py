@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, Source, Tokenizer, Vocab, shakespeare, text, time_machine
+from kerasd2l.data import DataError, Source, Tokenizer, Vocab, text
+from kerasd2l.data.sets import shakespeare, time_machine
 
 REAL = os.environ.get("KERASD2L_DATA")
 needs_real = pytest.mark.skipif(not REAL, reason="needs the real files under $KERASD2L_DATA")

@@ -5,7 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, Source, diabetes
+from kerasd2l.data import DataError, Source
+from kerasd2l.data.sets import diabetes
 from kerasd2l.testing import check_data
 
 ROW = "-0.294118,0.487437,0.180328,-0.292929,0,0.00149028,-0.53117,-0.0333333,"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, hours
+from kerasd2l.data import DataError
+from kerasd2l.data.sets import hours
 from kerasd2l.testing import check_data
 
 

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from kerasd2l import testing
-from kerasd2l.data import DataError, Source, image_folder, pictures, shapes
+from kerasd2l.data import DataError, Source, pictures
+from kerasd2l.data.sets import image_folder, shapes
 
 
 def encoded(mode="RGB", size=(40, 30), kind="PNG", seed=0, **options):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kerasd2l.data import DataError, Source, kaggle_house
+from kerasd2l.data import DataError, Source
+from kerasd2l.data.sets import kaggle_house
 from kerasd2l.testing import check_data
 
 REAL = os.environ.get("KERASD2L_DATA")

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, Source, Tokenizer, Vocab, names
+from kerasd2l.data import DataError, Source, Tokenizer, Vocab
+from kerasd2l.data.sets import names
 from kerasd2l.testing import check_data
 
 REAL = os.environ.get("KERASD2L_DATA")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from idx_writer import idx_bytes
 
-from kerasd2l.data import DataError, Source, digits, fashion_mnist, idx, mnist
+from kerasd2l.data import DataError, Source, idx
+from kerasd2l.data.sets import digits, fashion_mnist, mnist
 
 REAL = os.environ.get("KERASD2L_DATA")
 FASHION = [

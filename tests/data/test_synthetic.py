@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, synthetic
+from kerasd2l.data import DataError
+from kerasd2l.data.sets import synthetic
 from kerasd2l.testing import check_data
 
 LOADERS = (synthetic.linear, synthetic.polynomial, synthetic.high_dimensional)

@@ -7,7 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from kerasd2l.data import DataError, Source, Vocab, translation
+from kerasd2l.data import DataError, Source, Vocab
+from kerasd2l.data.sets import translation
 from kerasd2l.testing import check_data
 from kerasd2l.training import make_strategy
 

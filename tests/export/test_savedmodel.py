@@ -30,8 +30,8 @@ def nothing_left(folder):
 
 def test_importing_the_room_loads_no_tensorflow():
     code = (
-        "import sys, kerasd2l.export, kerasd2l.export.images as images\n"
-        "import kerasd2l.export.predict, kerasd2l.export.savedmodel, kerasd2l.export.show\n"
+        "import sys, kerasd2l.export, kerasd2l.endpoints.images as images\n"
+        "import kerasd2l.serving.predict, kerasd2l.export.savedmodel, kerasd2l.serving.show\n"
         "images.image_classifier(height=28, width=28, channels=1)\n"
         "assert not {'tensorflow', 'keras', 'matplotlib', 'PIL'} & set(sys.modules)"
     )

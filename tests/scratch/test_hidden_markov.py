@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kerasd2l import recipe
+from kerasd2l import finding
 from kerasd2l.scratch import best_path_by_enumeration, viterbi
 
 
@@ -53,7 +53,7 @@ def test_bad_input():
 
 
 def test_demo_shows_where_greedy_search_loses():
-    values = recipe.load("hidden_states").run().values
+    values = finding.load("hidden_states").run().values
     assert values["most probable course"] == ["fever", "healthy", "healthy"]
     assert values["most probable course"] == values["found by trying all"]
     assert values["its probability"] == pytest.approx(0.4 * 0.6 * 0.4 * 0.4 * 0.7 * 0.5)
@@ -61,4 +61,4 @@ def test_demo_shows_where_greedy_search_loses():
         0.4 * 0.6 * 0.6 * 0.3 * 0.4 * 0.5
     )
     with pytest.raises(ValueError, match=r"Received: .*'tired'"):
-        recipe.load("hidden_states", symptoms="tired")
+        finding.load("hidden_states", symptoms="tired")

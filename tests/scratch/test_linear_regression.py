@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l import losses, models, scratch
-from kerasd2l.data.synthetic import linear_examples
+from kerasd2l.data.sets.synthetic import linear_examples
 from kerasd2l.testing import check_model
 
 TRUE_W, TRUE_B = np.array([2, -3.4]), 4.2  # S1:247-248

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l import losses, models, scratch
-from kerasd2l.data.synthetic import linear_examples
+from kerasd2l.data.sets.synthetic import linear_examples
 from kerasd2l.testing import check_model
 
 X, Y = linear_examples([0.01] * 20, 0.05, 40)

@@ -6,7 +6,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from kerasd2l.training import cluster as clusters
+from kerasd2l.cluster import cluster as clusters
 from kerasd2l.training.strategy import (
     StrategyError,
     describe,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kerasd2l import data, export
+from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Expected, Recipe
@@ -56,7 +56,7 @@ def image_recipe(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
         expected=expected if dataset == "fashion_mnist" else None,
     )
 

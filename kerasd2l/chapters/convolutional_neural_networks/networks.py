@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from kerasd2l import data, export, figures, models
+from kerasd2l import data, endpoints, figures, models
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
@@ -59,7 +59,7 @@ def lenet(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
         expected=published if as_published else None,
         intra_op_threads=1,  # each piece of a batch has a core of its own
     )

@@ -157,7 +157,7 @@ def logistic_function(*, learning_rate: float = 0.1, epochs: int = 3000) -> Demo
 
 
 def _logistic(learning_rate: float, epochs: int) -> DemoResult:
-    from kerasd2l.data import hours
+    from kerasd2l.data.sets import hours
     from kerasd2l.scratch.logistic_regression import cross_entropy, sigmoid
 
     x, y = np.hsplit(np.array(hours.TRAIN, np.float32), 2)  # (4, 1), (4, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasd2l import data, export, models
+from kerasd2l import data, endpoints, models
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
@@ -51,5 +51,5 @@ def names_classifier(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.text_classifier(example=["Satoshi", "O'Neal", "Nguyễn", "王", ""]),
+        endpoints=endpoints.text_classifier(example=["Satoshi", "O'Neal", "Nguyễn", "王", ""]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, export, models
+from kerasd2l import data, endpoints, models
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
@@ -37,7 +37,7 @@ def logistic_regression(
         epochs=epochs,
         batch_size=batch_size,
         endpoints=(
-            export.binary_classifier(
+            endpoints.binary_classifier(
                 (),
                 input_name="hours",
                 transform=lambda hours, assets: hours[:, None],
@@ -74,13 +74,13 @@ def diabetes(
         epochs=epochs,
         batch_size=batch_size,
         endpoints=(
-            export.binary_classifier(
+            endpoints.binary_classifier(
                 (8,),
                 input_name="measurements",
                 transform=_scale,
                 example=_three_women,
             ),
-            export.binary_classifier((8,), name="predict", input_name="features"),
+            endpoints.binary_classifier((8,), name="predict", input_name="features"),
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasd2l import data, export, models
+from kerasd2l import data, endpoints, models
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Expected, Recipe
@@ -157,7 +157,7 @@ def _digits(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
         expected=expected if pictures.dataset == "mnist" else None,
         intra_op_threads=1,  # each piece of a batch has a core of its own
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from kerasd2l import data, export, figures, models, scratch, training
+from kerasd2l import data, endpoints, figures, models, scratch, training
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
@@ -53,7 +53,7 @@ def softmax_regression(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
         expected=(
             Expected("test_accuracy", 0.7, 1.0, "asserted by the book")
             if dataset == "fashion_mnist"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from kerasd2l import data, export, figures, models, scratch
+from kerasd2l import data, endpoints, figures, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
@@ -49,7 +49,7 @@ def linear_regression(
         metrics=lambda: [keras.metrics.MeanAbsoluteError(name="absolute_error")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=(export.regressor((2,)),),
+        endpoints=(endpoints.regressor((2,)),),
         expected=Expected("test_loss", low, high, "d2l-zh notebooks, on the training examples"),
     )
 

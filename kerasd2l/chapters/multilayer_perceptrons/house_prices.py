@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasd2l import data, export, models
+from kerasd2l import data, endpoints, models
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
 from kerasd2l.run import write_atomic
@@ -63,7 +63,7 @@ def house_prices(
         epochs=epochs,
         batch_size=batch_size,
         endpoints=(
-            export.table_regressor(
+            endpoints.table_regressor(
                 tuple(data.kaggle_house.NUMERIC),
                 tuple(data.kaggle_house.CATEGORICAL),
                 output="price",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, export, figures, models, scratch
+from kerasd2l import data, endpoints, figures, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
@@ -133,7 +133,7 @@ def _classifier(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.image_classifier(height=height, width=width, channels=channels),
+        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
         expected=asserted if pictures.dataset == "fashion_mnist" else None,
     )
 

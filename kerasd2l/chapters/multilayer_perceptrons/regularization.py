@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from kerasd2l import data, export, figures, models, scratch
+from kerasd2l import data, endpoints, figures, models, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
 
@@ -51,12 +51,12 @@ def polynomial_regression(
         epochs=epochs,
         batch_size=batch_size,
         endpoints=(
-            export.regressor(
+            endpoints.regressor(
                 (),
                 input_name="x",
                 transform=lambda x: data.synthetic.polynomial_features(x, size),
             ),
-            export.regressor((size,), name="predict"),
+            endpoints.regressor((size,), name="predict"),
         ),
     )
 
@@ -151,7 +151,7 @@ def weight_decay(
         metrics=lambda: [keras.metrics.MeanSquaredError(name="squared_error")],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=(export.regressor((200,)),),
+        endpoints=(endpoints.regressor((200,)),),
     )
 
 

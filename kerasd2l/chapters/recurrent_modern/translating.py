@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kerasd2l import data, export, figures, models, training
+from kerasd2l import data, endpoints, figures, models, serving, training
 from kerasd2l._lazy import lazy
 from kerasd2l.chapters.recurrent_modern.translation import seq2seq_gru
 from kerasd2l.recipe import Demo, DemoResult
@@ -140,7 +140,7 @@ def _search_example(beam_size: int, length_exponent: float) -> DemoResult:
 def _best(k: int, steps: int, length_exponent: float) -> tuple[list[str], float]:
     """Search the example with a beam of k; return the best sequence and its score."""
     source, lengths = np.zeros((1, 1), "int32"), np.ones(1, "int32")
-    found = export.beam_search(
+    found = endpoints.beam_search(
         _Example(),
         source,
         lengths,
@@ -258,7 +258,7 @@ def _report(
     if model is None:
         translate = _small_translator(source, epochs, seed)
     else:
-        served = export.load(model)
+        served = serving.load(model)
         arguments = served.manifest.get("arguments", {})
         translate = _served_translator(served)
     pairs = _test_pairs(source, arguments)[:count]
@@ -299,7 +299,7 @@ def _test_pairs(source: str, arguments: Mapping[str, Any]) -> list[tuple[str, st
     return splits["test"]
 
 
-def _served_translator(served: export.Served):
+def _served_translator(served: serving.Served):
     """Return a function that translates with a SavedModel, a hundred sentences at a time."""
 
     def translate(texts, k, exponent):
@@ -326,7 +326,7 @@ def _small_translator(source: str, epochs: int, seed: int):
     training.train(model, loaded, epochs=epochs)
 
     def translate(texts, k, exponent):
-        outputs = export.translate(
+        outputs = endpoints.translate(
             model, loaded.assets, texts, beam_size=k, length_exponent=exponent, batch_size=100
         )
         return [text for text, _ in outputs]

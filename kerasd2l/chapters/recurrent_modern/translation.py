@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, export, models
+from kerasd2l import data, endpoints, models
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
@@ -137,6 +137,6 @@ def _translator(
         metrics=lambda: [metrics.Perplexity(ignore_id=data.translation.PAD)],
         epochs=epochs,
         batch_size=batch_size,
-        endpoints=export.translator(beam_size=beam_size, length_exponent=length_exponent),
+        endpoints=endpoints.translator(beam_size=beam_size, length_exponent=length_exponent),
         intra_op_threads=1,  # measured: the book's sizes train 1.4 times as quickly
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.export.text import TextTable
+from kerasd2l.endpoints.text import TextTable
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES
 
-from kerasd2l.export import predict
-from kerasd2l.export.inputs import InputError
 from kerasd2l.export.manifest import MANIFEST, SavedModelError
+from kerasd2l.serving import predict
+from kerasd2l.serving.inputs import InputError
 
 
 @pytest.fixture(scope="module")

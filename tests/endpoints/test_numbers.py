@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerasd2l import models
-from kerasd2l.data import synthetic
+from kerasd2l.data.sets import synthetic
 from kerasd2l.export import InputError, export, load, regressor
 from kerasd2l.testing import check_endpoint
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasd2l.endpoints.tables import input_name
 from kerasd2l.export.manifest import SavedModelError
-from kerasd2l.recipe import TensorSpec, near_matches
+from kerasd2l.finding import near_matches
+from kerasd2l.recipe import TensorSpec
 
 MISSING = ("", "na", "nan", "null", "none")
 
@@ -90,16 +91,6 @@ def parse_settings(
         except InputError as error:
             raise ArgumentError(str(error)) from error
     return found
-
-
-def input_name(column: str) -> str:
-    """Return the name of the input for a column: signatures take Python names only.
-
-    Example:
-        >>> input_name("YearBuilt"), input_name("1stFlrSF")
-        ('YearBuilt', 'column_1stFlrSF')
-    """
-    return column if column.isidentifier() else "column_" + re.sub(r"\W", "_", column)
 
 
 def expectation(signature: Mapping[str, TensorSpec]) -> str:

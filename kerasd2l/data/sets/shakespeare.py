@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from kerasd2l.data import sequences, time_machine, transfer
+from kerasd2l.data import sequences, transfer
+from kerasd2l.data.sets import time_machine
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import Tokenizer, read_lines
 from kerasd2l.recipe import Data

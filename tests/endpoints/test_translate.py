@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasd2l.data import translation
+from kerasd2l.data.sets import translation
 from kerasd2l.export import InputError, beam_search, export, load, translate, translator, verify
 from kerasd2l.models import seq2seq
 from kerasd2l.testing import check_endpoint

@@ -1,4 +1,4 @@
-"""export.binary_classifier: numbers in, two probabilities and a name out."""
+"""endpoints.binary_classifier: numbers in, two probabilities and a name out."""
 
 import keras
 import numpy as np

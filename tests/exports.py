@@ -1,3 +1,5 @@
+"""Fixtures of the tests on endpoints, exports and serving."""
+
 import json
 
 import numpy as np

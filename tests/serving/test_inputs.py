@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from kerasd2l.export.inputs import InputError, parse
 from kerasd2l.recipe import TensorSpec
+from kerasd2l.serving.inputs import InputError, parse
 
 PICTURE = {"image_bytes": TensorSpec((None,), "string")}
 TEXT = {"text": TensorSpec((None,), "string")}

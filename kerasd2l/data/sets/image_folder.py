@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pictures, pipeline, shapes
+from kerasd2l.data import pictures, pipeline
+from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data, TensorSpec
 

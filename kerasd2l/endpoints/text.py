@@ -22,7 +22,7 @@ class TextTable:
 
     An endpoint that uses one must hand its resources to the export:
 
-        table = export.TextTable(assets["vocabulary"], assets["tokenizer"])
+        table = endpoints.TextTable(assets["vocabulary"], assets["tokenizer"])
         def serve(text): ...
         serve.resources = table.resources
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasd2l.data import Source, Tokenizer, Vocab, text, time_machine, translation
+from kerasd2l.data import Source, Tokenizer, Vocab, text
+from kerasd2l.data.sets import time_machine, translation
 from kerasd2l.export import TextTable, verify
 from kerasd2l.export.savedmodel import export
 from kerasd2l.recipe import Endpoint, TensorSpec
@@ -152,5 +153,5 @@ def test_table_is_tracked_and_works_where_neither_keras_nor_this_library_is(tmp_
 
 
 def test_importing_loads_no_tensorflow():
-    code = "import sys, kerasd2l.export.text; assert 'tensorflow' not in sys.modules"
+    code = "import sys, kerasd2l.endpoints.text; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

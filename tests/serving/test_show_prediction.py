@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from tiny_models import CLASSES
 
-from kerasd2l.export.show import figure, format_prediction
+from kerasd2l.serving.show import figure, format_prediction
 
 ROWS = {
     "probabilities": np.array([[0.05, 0.02, 0.93], [0.5, 0.25, 0.25]], "float32"),

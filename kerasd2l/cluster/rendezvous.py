@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kerasd2l.training.cluster import Cluster, ClusterError, Task, open_port, split_address
+from kerasd2l.cluster.cluster import Cluster, ClusterError, Task, open_port, split_address
 
 _PROTOCOL = "kerasd2l preflight 1"
 _LONGEST_LINE = 64 * 1024

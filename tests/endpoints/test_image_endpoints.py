@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 from tiny_models import encoded
 
-from kerasd2l.export.images import decode_image, image_classifier, resize_and_scale
+from kerasd2l.endpoints.images import decode_image, image_classifier, resize_and_scale
 from kerasd2l.export.savedmodel import export
 
 RANDOM = np.random.default_rng(0)

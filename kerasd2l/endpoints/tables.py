@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.export.inputs import input_name
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:
@@ -129,3 +129,13 @@ def _codes(
         return tf.reduce_sum(tf.one_hot(found, width), axis=1)  # (B, width)
 
     return encode, [table]
+
+
+def input_name(column: str) -> str:
+    """Return the name of the input for a column: signatures take Python names only.
+
+    Example:
+        >>> input_name("YearBuilt"), input_name("1stFlrSF")
+        ('YearBuilt', 'column_1stFlrSF')
+    """
+    return column if column.isidentifier() else "column_" + re.sub(r"\W", "_", column)

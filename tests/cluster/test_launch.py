@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasd2l.training.launch import launch, with_out
+from kerasd2l.cluster.launch import launch, with_out
 
 HEAD = """
 import json, os, pathlib, signal, sys, time
@@ -335,7 +335,7 @@ def test_workers_do_not_outlive_a_killed_launcher(tmp_path):
     )
     out = tmp_path / "run"
     launcher = (
-        "import os, sys; from pathlib import Path; from kerasd2l.training.launch import launch\n"
+        "import os, sys; from pathlib import Path; from kerasd2l.cluster.launch import launch\n"
         f"launch(['train', '--out', {str(out)!r}], workers=3, env=os.environ,"
         f" program=(sys.executable, {str(worker)!r}))"
     )

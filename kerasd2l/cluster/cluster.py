@@ -190,7 +190,7 @@ def preflight(
         ClusterError: the own port is taken, a worker did not come in time, has another fingerprint
             or another idea of the cluster.
     """
-    from kerasd2l.training.rendezvous import Rendezvous
+    from kerasd2l.cluster.rendezvous import Rendezvous
 
     if not timeout > 0:
         raise ValueError(f"`timeout` must be more than 0 seconds. Received: timeout={timeout}.")

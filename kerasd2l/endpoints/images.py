@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.export.classes import class_answers
+from kerasd2l.endpoints.classes import class_answers
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:

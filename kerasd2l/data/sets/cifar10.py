@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kerasd2l.data import archive, pickled, pictures, pipeline, shapes, source, transfer
+from kerasd2l.data import archive, pickled, pictures, pipeline, source, transfer
+from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from kerasd2l.training import rendezvous
-from kerasd2l.training.cluster import Cluster, ClusterError, preflight
+from kerasd2l.cluster import rendezvous
+from kerasd2l.cluster.cluster import Cluster, ClusterError, preflight
 
 TWO = {"worker": ["host0:2222", "host1:2222"]}
 
@@ -143,7 +143,7 @@ def test_a_wrong_tf_config_says_what_is_wrong(text, message):
 
 def test_no_tensorflow_is_imported():
     code = (
-        "import sys; import kerasd2l.training.rendezvous, kerasd2l.training.launch;"
+        "import sys; import kerasd2l.cluster.rendezvous, kerasd2l.cluster.launch;"
         "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -347,7 +347,7 @@ def test_lost_lines_strand_nobody(monkeypatch):
 
 SCRIPT = """
 import sys
-from kerasd2l.training.cluster import Cluster, preflight
+from kerasd2l.cluster.cluster import Cluster, preflight
 addresses, index, timeout = sys.argv[1].split(","), int(sys.argv[2]), float(sys.argv[3])
 print("up", flush=True)
 preflight(Cluster({"worker": addresses}, "worker", index), timeout=timeout, log=print)
@@ -407,7 +407,7 @@ def test_timeout_must_be_positive():
 
 TENSORFLOW = """
 import sys
-from kerasd2l.training.cluster import Cluster, preflight
+from kerasd2l.cluster.cluster import Cluster, preflight
 addresses, index = sys.argv[1].split(","), int(sys.argv[2])
 cluster = Cluster({"worker": addresses}, "worker", index)
 import os

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.export import inputs as words
 from kerasd2l.export import manifest as manifests
-from kerasd2l.export.inputs import ArgumentError, InputError
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import TensorSpec
+from kerasd2l.serving import inputs as words
+from kerasd2l.serving.inputs import ArgumentError, InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -1,0 +1,1 @@
+"""Data sets, one a file: each `load(source, ...)` returns a `Data`."""

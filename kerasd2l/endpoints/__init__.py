@@ -1,0 +1,25 @@
+"""Signatures of exported models, by what goes in and out: preprocessing and names in the graph.
+
+`import kerasd2l.endpoints` loads no TensorFlow.
+"""
+
+from kerasd2l._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "binary_classifier": "binary",
+        "image_classifier": "images",
+        "class_answers": "classes",
+        "text_classifier": "classes",
+        "decode_image": "images",
+        "resize_and_scale": "images",
+        "regressor": "numbers",
+        "table_regressor": "tables",
+        "text_generator": "generation",
+        "TextTable": "text",
+        "beam_search": "translation",
+        "translate": "translation",
+        "translator": "translation",
+    },
+)

@@ -1,0 +1,204 @@
+"""How to find a recipe or demo by its name, and how words become its arguments.
+
+This module knows no TensorFlow: `kerasd2l list` and `kerasd2l show` answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import importlib
+import inspect
+import math
+import pkgutil
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kerasd2l.recipe import Demo, Recipe
+
+CHAPTERS = "kerasd2l.chapters"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table of contents: the chapter function behind a name."""
+
+    name: str
+    kind: Literal["recipe", "demo"]
+    function: Callable[..., Recipe | Demo]
+
+    @property
+    def short(self) -> str:
+        """The part of the name after the chapter."""
+        return self.name.rpartition("/")[2]
+
+
+class UnknownName(ValueError):
+    """A recipe, demo or argument that does not exist; the message offers near matches."""
+
+
+def entries() -> list[Entry]:
+    """Return every recipe and demo of the book, in the order of their names."""
+    package = importlib.import_module(CHAPTERS)
+    kinds: dict[Any, Literal["recipe", "demo"]] = {"Recipe": "recipe", "Demo": "demo"}
+    found = []
+    for info in pkgutil.iter_modules(package.__path__):
+        if info.name.startswith("_"):  # what several chapters share
+            continue
+        module = importlib.import_module(f"{CHAPTERS}.{info.name}")
+        for name, function in vars(module).items():
+            if name.startswith("_") or not inspect.isfunction(function):
+                continue
+            if not function.__module__.startswith(module.__name__):  # a chapter may be a package
+                continue
+            returns = function.__annotations__.get("return")
+            kind = kinds.get(getattr(returns, "__name__", returns))
+            if kind:
+                found.append(Entry(f"{info.name}/{name}", kind, function))
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def find(name: str) -> Entry:
+    """Find a recipe or demo by `chapter/function`, or by the last part where that is unique.
+
+    Raises:
+        UnknownName: no such name, or a last part that two chapters share.
+    """
+    known = entries()
+    hits = [entry for entry in known if name in (entry.name, entry.short)]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        choice = " or ".join(entry.name for entry in hits)
+        raise UnknownName(f"{name!r} is in more than one chapter. Say {choice}.")
+    names = [entry.short for entry in known] + [entry.name for entry in known]
+    raise UnknownName(f"no recipe or demo named {name!r}.{near_matches(name, names)}")
+
+
+def near_matches(word: str, known: typing.Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the names closest to `word`, or the way to list them."""
+    close = difflib.get_close_matches(word, sorted(set(known)), n=3, cutoff=0.5)
+    if close:
+        return f" Did you mean {' or '.join(close)}?"
+    return " `kerasd2l list` shows them all."
+
+
+def parameters(function: Callable) -> dict[str, inspect.Parameter]:
+    """Return the keyword arguments of a chapter function with their types resolved."""
+    hints = typing.get_type_hints(function)
+    return {
+        name: parameter.replace(annotation=hints.get(name, str))
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+
+
+def load(name: str, /, **arguments: Any) -> Recipe | Demo:
+    """Build a recipe or demo by its name.
+
+    Args:
+        name: str, "chapter/function" or a unique "function".
+        **arguments: values for the function's keyword arguments. A string is converted to the
+            argument's type, as on the command line.
+
+    Returns:
+        The Recipe or Demo, with `name` and all resolved `arguments` filled in.
+
+    Raises:
+        UnknownName: no such name or argument.
+        TypeError: a value of the wrong kind.
+        ValueError: a value out of range.
+
+    Example:
+        >>> load("lenet", learning_rate=0.5).arguments["learning_rate"]
+        0.5
+    """
+    entry = find(name)
+    known = parameters(entry.function)
+    values = {key: parameter.default for key, parameter in known.items()}
+    for key, value in arguments.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            names = ", ".join(known) or "none"
+            raise UnknownName(f"{entry.short} has no argument {key!r}.{hint} It has: {names}.")
+        values[key] = value = convert(key, value, known[key].annotation)
+        if entry.kind == "recipe" and isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"`{key}` must be a finite number. Received: {key}={value}.")
+    if not 0 <= (values.get("seed") or 0) < 2**31:
+        raise ValueError(f"`seed` must be 0 to 2147483647. Received: seed={values['seed']}.")
+    return dataclasses.replace(entry.function(**values), name=entry.name, arguments=values)
+
+
+def convert(key: str, value: Any, annotation: Any) -> Any:
+    """Convert `value` (often text from the command line) to the type `annotation`.
+
+    Understands int, float, bool, str, Literal, Optional and tuples ("2,2,2").
+
+    Raises:
+        TypeError: the value is not of that type. ValueError: not one of a Literal's choices.
+    """
+    origin, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        for option in options:
+            if value == option or (isinstance(value, str) and value == str(option)):
+                return option
+        choices = ", ".join(map(str, options))
+        raise ValueError(f"`{key}` must be one of {choices}. Received: {key}={value}.")
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
+            if type(None) in options:
+                return None
+        (annotation,) = (option for option in options if option is not type(None))
+        return convert(key, value, annotation)
+    if origin is tuple:
+        items = (value.split(",") if value else ()) if isinstance(value, str) else value
+        if not isinstance(items, (list, tuple)):
+            raise TypeError(f"`{key}` must be a list such as 2,2,2. Received: {key}={value!r}.")
+        kinds = options if options[-1] is not Ellipsis else [options[0]] * len(items)
+        if len(kinds) != len(items):
+            raise TypeError(f"`{key}` must have {len(kinds)} items. Received: {key}={value!r}.")
+        return tuple(convert(key, item, kind) for item, kind in zip(items, kinds, strict=True))
+    return _convert_plain(key, value, annotation)
+
+
+def _convert_plain(key: str, value: Any, kind: type) -> Any:
+    """Convert to int, float, bool or str; refuse what would lose or invent information."""
+    wrong = TypeError(f"`{key}` must be {_NOUNS.get(kind, kind)}. Received: {key}={value!r}.")
+    if kind is bool:
+        words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        if not isinstance(value, bool):
+            raise wrong
+        return value
+    if kind in (int, float):
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise wrong
+        try:
+            value = kind(value)
+        except (TypeError, ValueError):
+            raise wrong from None
+        if key == "learning_rate" and not 0 < value < float("inf"):
+            raise ValueError(f"`{key}` must be a positive number. Received: {key}={value}.")
+        return value
+    if not isinstance(value, str):
+        raise wrong
+    return value
+
+
+_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def list_recipes(pattern: str = "*") -> list[Recipe | Demo]:
+    """Build every recipe and demo with its defaults whose name matches `pattern`.
+
+    Args:
+        pattern: str, part of a name, or with `*` and `?` as in file names.
+    """
+    if not any(sign in pattern for sign in "*?["):
+        pattern = f"*{pattern}*"
+    return [load(entry.name) for entry in entries() if fnmatch.fnmatch(entry.name, pattern)]
