@@ -14,7 +14,7 @@ import math
 import pkgutil
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,21 +45,20 @@ def entries() -> list[Entry]:
     """Return every recipe and demo of the book, in the order of their names."""
     package = importlib.import_module(CHAPTERS)
     kinds: dict[Any, Literal["recipe", "demo"]] = {"Recipe": "recipe", "Demo": "demo"}
-    found = []
-    for info in pkgutil.iter_modules(package.__path__):
-        if info.name.startswith("_"):  # what several chapters share
-            continue
-        module = importlib.import_module(f"{CHAPTERS}.{info.name}")
+    found = {}
+    for info in pkgutil.walk_packages(package.__path__, f"{CHAPTERS}."):
+        chapter = info.name.removeprefix(f"{CHAPTERS}.").partition(".")[0]
+        module = importlib.import_module(info.name)
         for name, function in vars(module).items():
             if name.startswith("_") or not inspect.isfunction(function):
                 continue
-            if not function.__module__.startswith(module.__name__):  # a chapter may be a package
+            if function.__module__ != module.__name__:  # of another room
                 continue
             returns = function.__annotations__.get("return")
             kind = kinds.get(getattr(returns, "__name__", returns))
-            if kind:
-                found.append(Entry(f"{info.name}/{name}", kind, function))
-    return sorted(found, key=lambda entry: entry.name)
+            if kind and not chapter.startswith("_") and name != "image_recipe":
+                found[f"{chapter}/{name}"] = Entry(f"{chapter}/{name}", kind, function)
+    return sorted(found.values(), key=lambda entry: entry.name)
 
 
 def find(name: str) -> Entry:
@@ -88,7 +87,24 @@ def near_matches(word: str, known: typing.Iterable[str]) -> str:
 
 
 def parameters(function: Callable) -> dict[str, inspect.Parameter]:
-    """Return the keyword arguments of a chapter function with their types resolved."""
+    """Return the arguments of a chapter function by name, their types resolved.
+
+    The fields of a group of numbers (a dataclass argument) count one by one: `corpus.partition`.
+    """
+    found = {}
+    for name, parameter in _signature(function).items():
+        if not dataclasses.is_dataclass(parameter.annotation):
+            found[name] = parameter
+            continue
+        hints = typing.get_type_hints(parameter.annotation)
+        for field in dataclasses.fields(parameter.annotation):
+            found[f"{name}.{field.name}"] = parameter.replace(
+                annotation=hints[field.name], default=getattr(parameter.default, field.name)
+            )
+    return found
+
+
+def _signature(function: Callable) -> dict[str, inspect.Parameter]:
     hints = typing.get_type_hints(function)
     return {
         name: parameter.replace(annotation=hints.get(name, str))
@@ -102,7 +118,8 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
     Args:
         name: str, "chapter/function" or a unique "function".
         **arguments: values for the function's keyword arguments. A string is converted to the
-            argument's type, as on the command line.
+            argument's type, as on the command line. A field of a group is `corpus.partition` (in a
+            dict), or just `partition` where no other argument has that name.
 
     Returns:
         The Recipe or Demo, with `name` and all resolved `arguments` filled in.
@@ -119,18 +136,57 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
     entry = find(name)
     known = parameters(entry.function)
     values = {key: parameter.default for key, parameter in known.items()}
-    for key, value in arguments.items():
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
-            names = ", ".join(known) or "none"
-            raise UnknownName(f"{entry.short} has no argument {key!r}.{hint} It has: {names}.")
+    for given, value in _flat(arguments).items():
+        key = _argument(given, known, entry.short)
         values[key] = value = convert(key, value, known[key].annotation)
         if entry.kind == "recipe" and isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"`{key}` must be a finite number. Received: {key}={value}.")
     if not 0 <= (values.get("seed") or 0) < 2**31:
         raise ValueError(f"`seed` must be 0 to 2147483647. Received: seed={values['seed']}.")
-    return dataclasses.replace(entry.function(**values), name=entry.name, arguments=values)
+    built = entry.function(**_grouped(entry.function, values))
+    return dataclasses.replace(built, name=entry.name, arguments=values)
+
+
+def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Take groups apart: `corpus=Corpus(...)` or `corpus={...}` becomes `corpus.partition=...`."""
+    flat: dict[str, Any] = {}
+    for key, value in arguments.items():
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _argument(key: str, known: Mapping[str, Any], recipe: str) -> str:
+    """Return the full name of an argument that was given, perhaps, by its last part."""
+    hits = [name for name in known if key == name] or [
+        name for name in known if key == name.rpartition(".")[2]
+    ]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        raise UnknownName(f"{recipe} has more than one {key!r}. Say {' or '.join(hits)}.")
+    close = difflib.get_close_matches(key, [*known, *(n.rpartition(".")[2] for n in known)], n=3)
+    close = close or difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+    names = ", ".join(known) or "none"
+    raise UnknownName(f"{recipe} has no argument {key!r}.{hint} It has: {names}.")
+
+
+def _grouped(function: Callable, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the fields of each group together again."""
+    arguments = {}
+    for name, parameter in _signature(function).items():
+        if dataclasses.is_dataclass(parameter.annotation):
+            fields = [field.name for field in dataclasses.fields(parameter.annotation)]
+            group: Any = parameter.annotation
+            arguments[name] = group(**{field: values[f"{name}.{field}"] for field in fields})
+        else:
+            arguments[name] = values[name]
+    return arguments
 
 
 def convert(key: str, value: Any, annotation: Any) -> Any:

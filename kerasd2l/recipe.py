@@ -6,7 +6,7 @@ This module knows no TensorFlow.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,20 +76,39 @@ class Data:
 
 
 @dataclass(frozen=True)
+class ServingFunction:
+    """What computes the answers of a signature, and what it brings along.
+
+    Args:
+        call: function of the named inputs that returns a dict of named outputs.
+        resources: lookup tables and other TensorFlow resources that are no part of the model.
+        defaults: input name -> value; these inputs, the last ones, are optional.
+    """
+
+    call: Callable[..., dict]
+    resources: Sequence[Any] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *inputs: Any, **named: Any) -> dict:
+        return self.call(*inputs, **named)
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One signature of an exported SavedModel.
 
     Args:
         name: str, signature name; the recipe's first endpoint must be "serving_default".
         signature: input name -> spec with the batch axis (None).
-        build: (model, assets) -> function of the named inputs that returns a dict of named outputs.
-            The function becomes part of the graph: preprocessing and class names belong in it.
+        build: (model, assets) -> function of the named inputs that returns a dict of named outputs,
+            or a ServingFunction. It becomes part of the graph: preprocessing and class names
+            belong in it.
         example: () -> dict of valid inputs (numpy arrays), used to check the export.
     """
 
     name: str
     signature: Mapping[str, TensorSpec]
-    build: Callable[[keras.Model, Mapping[str, Any]], Callable[..., dict]]
+    build: Callable[[keras.Model, Mapping[str, Any]], Callable[..., dict] | ServingFunction]
     example: Callable[[], dict[str, Any]]
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny_models import CLASSES, make_linear
 
-from kerasd2l.export import image_classifier
+from kerasd2l.endpoints import image_classifier
 from kerasd2l.export.savedmodel import export
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from kerasd2l import data, endpoints, layers, models, scratch
+from kerasd2l import data, endpoints, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 

@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kerasd2l import figures, layers, models, scratch
+from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 tf = lazy("tensorflow")

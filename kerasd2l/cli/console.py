@@ -35,17 +35,12 @@ def print_json(content: Any) -> None:
 @contextlib.contextmanager
 def known_failures() -> Iterator[None]:
     """Turn the library's own errors into one line and an exit code; bugs keep their traceback."""
+    from kerasd2l.cluster import ClusterError
     from kerasd2l.data import DataError, data_error_in
-    from kerasd2l.export import ArgumentError, InputError, SavedModelError
+    from kerasd2l.export import SavedModelError
     from kerasd2l.run import RunError
-    from kerasd2l.training import (
-        CheckpointError,
-        ClusterError,
-        LoopError,
-        NonFiniteLoss,
-        Preempted,
-        RecipeError,
-    )
+    from kerasd2l.serving import ArgumentError, InputError
+    from kerasd2l.training import CheckpointError, LoopError, NonFiniteLoss, Preempted, RecipeError
 
     try:
         with contextlib.redirect_stdout(sys.stderr):  # libraries print; stdout is for the result

@@ -50,6 +50,7 @@ class Source:
         cache_dir: folder for downloads; None: $XDG_CACHE_HOME/kerasd2l or ~/.cache/kerasd2l.
         timeout: float, seconds that a server may keep silent.
         retries: int, new attempts after a failed one.
+        skip_broken: bool, leave out and count what cannot be read of one's own pictures.
 
     Raises:
         ValueError: an unknown kind, or a number out of range.
@@ -65,6 +66,7 @@ class Source:
     cache_dir: str | os.PathLike | None = None
     timeout: float = 30.0
     retries: int = 3
+    skip_broken: bool = False
 
     def __post_init__(self):
         if self.kind not in KINDS:

@@ -16,7 +16,7 @@ from kerasd2l.export import manifest
 from kerasd2l.export.check import verify
 from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.publish import publish, workspace
-from kerasd2l.recipe import Endpoint, Recipe
+from kerasd2l.recipe import Endpoint, Recipe, ServingFunction
 from kerasd2l.run import open_run
 
 if TYPE_CHECKING:
@@ -181,20 +181,22 @@ def _write_archive(
     archive.track(model)
     signatures = {}
     for endpoint in endpoints:
-        function = endpoint.build(model, assets)
-        for resource in getattr(function, "resources", ()):
+        built = endpoint.build(model, assets)
+        if not isinstance(built, ServingFunction):
+            extra = {key: getattr(built, key, {}) for key in ("resources", "defaults")}
+            built = ServingFunction(built, **extra)
+        for resource in built.resources:
             archive.track(resource)
         specs = [
             tf.TensorSpec(spec.shape, spec.dtype, name=key)
             for key, spec in endpoint.signature.items()
         ]
-        graph = archive.add_endpoint(endpoint.name, _named(endpoint, function), specs)
+        graph = archive.add_endpoint(endpoint.name, _named(endpoint, built), specs)
         outputs = graph.get_concrete_function().structured_outputs
-        defaults = getattr(function, "defaults", {})
         signatures[endpoint.name] = {
             "inputs": {
                 spec.name: _describe(spec)
-                | ({"default": defaults[spec.name]} if spec.name in defaults else {})
+                | ({"default": built.defaults[spec.name]} if spec.name in built.defaults else {})
                 for spec in specs
             },
             "outputs": {key: _describe(value) for key, value in outputs.items()},
@@ -219,11 +221,13 @@ def _without_cudnn(model: keras.Model) -> Iterator[None]:
             layer.use_cudnn = value
 
 
-def _named(endpoint: Endpoint, function: Callable[..., dict]) -> Callable[..., dict]:
+def _named(
+    endpoint: Endpoint, function: Callable[..., dict], defaults: Mapping[str, Any]
+) -> Callable[..., dict]:
     """Wrap an endpoint's function: inputs by position in, a checked dict of tensors out."""
 
     def serve(*values):
-        outputs = function(**dict(zip(endpoint.signature, values, strict=True)))
+        outputs = function.call(**dict(zip(endpoint.signature, values, strict=True)))
         if not isinstance(outputs, Mapping) or not outputs:
             raise TypeError(
                 f"Endpoint {endpoint.name!r} must return a dict of named outputs, such as "
@@ -237,7 +241,7 @@ def _named(endpoint: Endpoint, function: Callable[..., dict]) -> Callable[..., d
             )
         return {key: tf.convert_to_tensor(value) for key, value in outputs.items()}
 
-    serve.__signature__ = _parameters(endpoint, getattr(function, "defaults", {}))  # type: ignore
+    serve.__signature__ = _parameters(endpoint, function.defaults)  # type: ignore
     return serve
 
 

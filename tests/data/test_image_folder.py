@@ -229,7 +229,7 @@ def test_where_from(tmp_path):
     ],
 )
 def test_pixels_are_those_of_an_exported_model(mode, kind, channels):
-    from kerasd2l.export import decode_image
+    from kerasd2l.endpoints import decode_image
 
     content = encoded(mode, kind=kind)
     expected = decode_image(content, channels).numpy()
@@ -239,7 +239,7 @@ def test_pixels_are_those_of_an_exported_model(mode, kind, channels):
 
 
 def test_stretched_pixels_are_those_of_an_exported_model_to_half_a_level():
-    from kerasd2l.export import resize_and_scale
+    from kerasd2l.endpoints import resize_and_scale
 
     pixels = pictures.decode(encoded(size=(70, 30)), "x")
     for size in ((16, 16), (96, 64)):

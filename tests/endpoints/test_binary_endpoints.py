@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasd2l.export import binary_classifier
+from kerasd2l.endpoints import binary_classifier
 from kerasd2l.testing import check_endpoint
 
 ASSETS = {"class_names": ["no", "yes"], "shift": 3.0}

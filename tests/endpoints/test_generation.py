@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from kerasd2l import layers, models
 from kerasd2l.cli import main
 from kerasd2l.data import Tokenizer, Vocab, text
-from kerasd2l.export import InputError, export, load, text_generator, verify
+from kerasd2l.endpoints import text_generator
+from kerasd2l.export import export, verify
+from kerasd2l.serving import InputError, load
 from kerasd2l.testing.elsewhere import without_this_library
 
 LETTERS = Tokenizer("char", text.LETTERS)

@@ -5,7 +5,9 @@ import pytest
 
 from kerasd2l import models
 from kerasd2l.data.sets import synthetic
-from kerasd2l.export import InputError, export, load, regressor
+from kerasd2l.endpoints import regressor
+from kerasd2l.export import export
+from kerasd2l.serving import InputError, load
 from kerasd2l.testing import check_endpoint
 
 

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasd2l.export import InputError, export, load, table_regressor
+from kerasd2l.endpoints import table_regressor
+from kerasd2l.export import export
+from kerasd2l.serving import InputError, load
 from kerasd2l.testing import check_endpoint
 
 ASSETS = {

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from kerasd2l.data import Source, Tokenizer, Vocab, text
 from kerasd2l.data.sets import time_machine, translation
-from kerasd2l.export import TextTable, verify
+from kerasd2l.endpoints import TextTable
+from kerasd2l.export import verify
 from kerasd2l.export.savedmodel import export
 from kerasd2l.recipe import Endpoint, TensorSpec
 

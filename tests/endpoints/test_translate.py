@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l.data.sets import translation
-from kerasd2l.export import InputError, beam_search, export, load, translate, translator, verify
+from kerasd2l.endpoints import beam_search, translate, translator
+from kerasd2l.export import export, verify
 from kerasd2l.models import seq2seq
+from kerasd2l.serving import InputError, load
 from kerasd2l.testing import check_endpoint
 
 END = 3  # <unk> 0, <pad> 1, <bos> 2, <eos> 3

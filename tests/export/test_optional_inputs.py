@@ -9,8 +9,9 @@ import tensorflow as tf
 from click.testing import CliRunner
 
 from kerasd2l.cli import main
-from kerasd2l.export import InputError, export, load, verify
+from kerasd2l.export import export, verify
 from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.serving import InputError, load
 
 
 def endpoint(name, defaults, **more):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from kerasd2l import figures, models
+from kerasd2l import figures
+from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
+
+models = lazy("kerasd2l.models")
+
 
 if TYPE_CHECKING:
     import keras

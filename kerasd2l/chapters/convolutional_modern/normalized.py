@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from kerasd2l import models, scratch
+from kerasd2l import scratch
+from kerasd2l._lazy import lazy
 from kerasd2l.chapters.convolutional_modern.classifier import Dataset, image_recipe, published
 from kerasd2l.recipe import Recipe
+
+models = lazy("kerasd2l.models")
 
 
 def batch_norm_lenet(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from kerasd2l import models
+from kerasd2l._lazy import lazy
 from kerasd2l.chapters.convolutional_modern.classifier import Dataset, image_recipe, published
 from kerasd2l.recipe import Recipe
+
+models = lazy("kerasd2l.models")
 
 
 def alexnet(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from kerasd2l import data, figures, models, scratch
+from kerasd2l import data, figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kerasd2l import data, endpoints, models
+from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, endpoints, models
+from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 tf = lazy("tensorflow")

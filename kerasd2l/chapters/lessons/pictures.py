@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kerasd2l import data, endpoints, models
+from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Expected, Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 
 

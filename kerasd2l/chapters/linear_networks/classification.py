@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from kerasd2l import data, endpoints, figures, models, scratch, training
+from kerasd2l import data, endpoints, figures, scratch, training
 from kerasd2l._lazy import lazy
 from kerasd2l.data.picture_sets import Dataset
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from kerasd2l import data, endpoints, figures, models, scratch
+from kerasd2l import data, endpoints, figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 losses = lazy("kerasd2l.losses")
 np = lazy("numpy")

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kerasd2l import data, endpoints, models
+from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
 from kerasd2l.run import write_atomic
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")

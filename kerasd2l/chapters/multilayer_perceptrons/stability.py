@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kerasd2l import figures, models, scratch
+from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 

@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from kerasd2l import data, endpoints, figures, models, serving, training
+from kerasd2l import data, endpoints, figures, serving, training
 from kerasd2l._lazy import lazy
 from kerasd2l.chapters.recurrent_modern.translation import seq2seq_gru
 from kerasd2l.recipe import Demo, DemoResult
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")

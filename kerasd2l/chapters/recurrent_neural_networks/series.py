@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasd2l import data, figures, models, training
+from kerasd2l import data, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Endpoint, Expected, Recipe, TensorSpec
 
+models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 
