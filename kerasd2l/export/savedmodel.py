@@ -183,7 +183,7 @@ def _write_archive(
     for endpoint in endpoints:
         built = endpoint.build(model, assets)
         if not isinstance(built, ServingFunction):
-            extra = {key: getattr(built, key, {}) for key in ("resources", "defaults")}
+            extra: Any = {key: getattr(built, key, {}) for key in ("resources", "defaults")}
             built = ServingFunction(built, **extra)
         for resource in built.resources:
             archive.track(resource)
@@ -221,9 +221,7 @@ def _without_cudnn(model: keras.Model) -> Iterator[None]:
             layer.use_cudnn = value
 
 
-def _named(
-    endpoint: Endpoint, function: Callable[..., dict], defaults: Mapping[str, Any]
-) -> Callable[..., dict]:
+def _named(endpoint: Endpoint, function: ServingFunction) -> Callable[..., dict]:
     """Wrap an endpoint's function: inputs by position in, a checked dict of tensors out."""
 
     def serve(*values):
