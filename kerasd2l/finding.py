@@ -86,22 +86,44 @@ def near_matches(word: str, known: typing.Iterable[str]) -> str:
     return " `kerasd2l list` shows them all."
 
 
-def parameters(function: Callable) -> dict[str, inspect.Parameter]:
-    """Return the arguments of a chapter function by name, their types resolved.
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a chapter function.
 
-    The fields of a group of numbers (a dataclass argument) count one by one: `corpus.partition`.
+    Args:
+        path: str, `learning_rate`, or `corpus.partition` for a field of a group.
+        annotation: its type, resolved.
+        default: what it is if nobody says otherwise.
     """
-    found = {}
+
+    path: str
+    annotation: Any
+    default: Any
+
+
+def parameters(function: Callable) -> dict[str, Argument]:
+    """Return the arguments of a chapter function by name.
+
+    The fields of a group of numbers (an argument that is a dataclass) count one by one: by their
+    own name where no other argument has it, else as `corpus.partition`.
+    """
+    every = []
     for name, parameter in _signature(function).items():
         if not dataclasses.is_dataclass(parameter.annotation):
-            found[name] = parameter
+            every.append(Argument(name, parameter.annotation, parameter.default))
             continue
         hints = typing.get_type_hints(parameter.annotation)
-        for field in dataclasses.fields(parameter.annotation):
-            found[f"{name}.{field.name}"] = parameter.replace(
-                annotation=hints[field.name], default=getattr(parameter.default, field.name)
+        every += [
+            Argument(
+                f"{name}.{field.name}", hints[field.name], getattr(parameter.default, field.name)
             )
-    return found
+            for field in dataclasses.fields(parameter.annotation)
+        ]
+    last = [argument.path.rpartition(".")[2] for argument in every]
+    return {
+        name if last.count(name) == 1 else argument.path: argument
+        for name, argument in zip(last, every, strict=True)
+    }
 
 
 def _signature(function: Callable) -> dict[str, inspect.Parameter]:
@@ -160,33 +182,34 @@ def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _argument(key: str, known: Mapping[str, Any], recipe: str) -> str:
-    """Return the full name of an argument that was given, perhaps, by its last part."""
-    hits = [name for name in known if key == name] or [
-        name for name in known if key == name.rpartition(".")[2]
-    ]
-    if len(hits) == 1:
-        return hits[0]
-    if hits:
-        raise UnknownName(f"{recipe} has more than one {key!r}. Say {' or '.join(hits)}.")
-    close = difflib.get_close_matches(key, [*known, *(n.rpartition(".")[2] for n in known)], n=3)
-    close = close or difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+def _argument(given: str, known: Mapping[str, Argument], recipe: str) -> str:
+    """Return the name of an argument that was given by its name or by its path."""
+    for name, argument in known.items():
+        if given in (name, argument.path):
+            return name
+    shared = [name for name in known if name.rpartition(".")[2] == given]
+    if shared:
+        raise UnknownName(f"{recipe} has more than one {given!r}. Say {' or '.join(shared)}.")
+    close = difflib.get_close_matches(given.rpartition(".")[2], known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
     names = ", ".join(known) or "none"
-    raise UnknownName(f"{recipe} has no argument {key!r}.{hint} It has: {names}.")
+    raise UnknownName(f"{recipe} has no argument {given!r}.{hint} It has: {names}.")
 
 
 def _grouped(function: Callable, values: Mapping[str, Any]) -> dict[str, Any]:
     """Put the fields of each group together again."""
-    arguments = {}
-    for name, parameter in _signature(function).items():
-        if dataclasses.is_dataclass(parameter.annotation):
-            fields = [field.name for field in dataclasses.fields(parameter.annotation)]
-            group: Any = parameter.annotation
-            arguments[name] = group(**{field: values[f"{name}.{field}"] for field in fields})
+    arguments: dict[str, Any] = {}
+    fields: dict[str, dict[str, Any]] = {}
+    for name, argument in parameters(function).items():
+        group, dot, field = argument.path.partition(".")
+        if dot:
+            fields.setdefault(group, {})[field] = values[name]
         else:
             arguments[name] = values[name]
-    return arguments
+    signature = _signature(function)
+    return arguments | {
+        group: signature[group].annotation(**numbers) for group, numbers in fields.items()
+    }
 
 
 def convert(key: str, value: Any, annotation: Any) -> Any:
