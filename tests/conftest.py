@@ -34,6 +34,20 @@ tf.config.set_logical_device_configuration(
 tf.config.list_logical_devices()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--tenth", type=int, metavar="N", help="Run every tenth test, from test N on.")
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k have chosen
+def pytest_collection_modifyitems(config, items):
+    """Keep a tenth of the tests: CI takes another tenth of the slow ones each time."""
+    tenth = config.getoption("--tenth")
+    if tenth is not None:
+        kept = items[tenth % 10 :: 10]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
 def pytest_collection_finish():
     """Leave what was imported to no collector: it would walk through TensorFlow in every test."""
     gc.collect()
