@@ -242,7 +242,7 @@ def predict(
     """Ask the SavedModel (NAME or NAME/VERSION): INPUT is a picture, a text or numbers."""
     use_tensorflow()
     with known_failures():
-        from kerasd2l import export as room
+        from kerasd2l import serving as room
 
         served = room.load(savedmodel)
         if inputs or settings:

@@ -209,7 +209,7 @@ def describe(found: Recipe | Demo) -> dict[str, str | None]:
 
 def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Path) -> None:
     """Draw pictures with their classes; other answers have no picture."""
-    from kerasd2l import export as room
+    from kerasd2l import serving as room
 
     if served.class_names is None or not all(Path(word).is_file() for word in inputs):
         raise room.ArgumentError(
