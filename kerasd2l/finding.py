@@ -21,6 +21,8 @@ from typing import Any, Literal
 from kerasd2l.recipe import Demo, Recipe
 
 CHAPTERS = "kerasd2l.chapters"
+# Arguments that had another name once: run folders and scripts still say it.
+RENAMED = {"embedding_dim": "embed_size", "units": "num_hiddens"}
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _argument(given: str, known: Mapping[str, Argument], recipe: str) -> str:
     """Return the name of an argument that was given by its name or by its path."""
+    given = given if given in known else RENAMED.get(given, given)
     for name, argument in known.items():
         if given in (name, argument.path):
             return name

@@ -38,8 +38,8 @@ SMALL_ARGUMENTS = {
     # Loops over time, written out, forwards and backwards.
     "lessons/names_classifier": {
         "num_layers": 1,
-        "units": 8,
-        "embedding_dim": 8,
+        "num_hiddens": 8,
+        "embed_size": 8,
         "bidirectional": "false",  # tests/chapters/test_names_classifier.py trains both directions
     },
     **{

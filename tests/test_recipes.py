@@ -20,7 +20,7 @@ DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 # In their own size, or with the parts that the small ones leave out, they are slow tests.
 LARGER = {name: {} for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
 LARGER |= {
-    "lessons/names_classifier": {"num_layers": 1, "units": 8, "embedding_dim": 8},
+    "lessons/names_classifier": {"num_layers": 1, "num_hiddens": 8, "embed_size": 8},
     "recurrent_modern/bidirectional_lstm_lm": {"num_hiddens": 16, "num_steps": 6},
     "multilayer_perceptrons/house_prices": {},
 }

@@ -32,7 +32,7 @@ def language_recipe(
     corpus: str,
     token: str,
     partition: str,
-    embedding_dim: int | None,
+    embed_size: int | None,
     max_tokens: int | None,
     held_out_tokens: int,
     num_steps: int,
@@ -56,7 +56,7 @@ def language_recipe(
     _check_sizes(num_hiddens=num_hiddens, num_layers=num_layers, clip_norm=clip_norm)
     corpora = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}
     by_hand, carried = implementation == "scratch", partition == "sequential"
-    text = (corpus, token, max_tokens, num_steps, embedding_dim, clip_norm)
+    text = (corpus, token, max_tokens, num_steps, embed_size, clip_norm)
     expected = None
     if published is not None and text == ("time_machine", "char", 10_000, 35, None, 1.0):
         expected = Expected("train_perplexity", published, published, "d2l-zh PyTorch, 500 epochs")
@@ -76,7 +76,7 @@ def language_recipe(
         model=lambda d: models.language_model(
             len(d.assets["vocabulary"]),
             _recurrent_layers(cell, num_hiddens, num_layers, implementation, bidirectional),
-            embedding_dim=embedding_dim,
+            embed_size=embed_size,
             state="carried" if carried else "zero",
             batch_size=batch_size,
             output_initializer=_small() if by_hand else "glorot_uniform",

@@ -18,7 +18,7 @@ def language_model(
     vocab_size: int,
     recurrent: keras.layers.Layer | Sequence[keras.layers.Layer],
     *,
-    embedding_dim: int | None = None,
+    embed_size: int | None = None,
     state: Literal["zero", "carried", "explicit"] = "zero",
     batch_size: int | None = None,
     output_initializer: Any = "glorot_uniform",
@@ -34,7 +34,7 @@ def language_model(
         vocab_size: int V >= 2.
         recurrent: recurrent layer or list of them, bottom first, of Keras, `kerasd2l.layers` or
             `kerasd2l.scratch`; with return_sequences=True and return_state=True.
-        embedding_dim: int, width of the embedding; None: one-hot vectors of width V.
+        embed_size: int, width of the embedding; None: one-hot vectors of width V.
         state: where s_0 comes from. "zero": from nowhere. "carried": from the batch before, for
             data with a sequential partition; see `CarriedState`. "explicit": from the inputs.
         batch_size: int, rows of a batch; "carried" needs it.
@@ -58,11 +58,11 @@ def language_model(
         (TensorShape([2, 35, 28]), 226844)
     """
     found = list(recurrent) if isinstance(recurrent, (list, tuple)) else [recurrent]
-    _check(vocab_size, found, embedding_dim, state, batch_size)
+    _check(vocab_size, found, embed_size, state, batch_size)
     encode: keras.layers.Layer = OneHot(vocab_size, name="encode")
-    if embedding_dim is not None:
+    if embed_size is not None:
         encode = keras.layers.Embedding(
-            vocab_size, embedding_dim, embeddings_initializer="random_normal", name="encode"
+            vocab_size, embed_size, embeddings_initializer="random_normal", name="encode"
         )
     output = keras.layers.Dense(
         vocab_size, kernel_initializer=output_initializer, dtype="float32", name="logits"
@@ -144,8 +144,8 @@ def _assemble(encode, recurrent, output, state, batch_size, name) -> keras.Model
     return keras.Model(tokens if state == "zero" else inputs, logits, name=name)
 
 
-def _check(vocab_size, recurrent, embedding_dim, state, batch_size) -> None:
-    for key, value in (("vocab_size", vocab_size), ("embedding_dim", embedding_dim)):
+def _check(vocab_size, recurrent, embed_size, state, batch_size) -> None:
+    for key, value in (("vocab_size", vocab_size), ("embed_size", embed_size)):
         least = 2 if key == "vocab_size" else 1
         if value is not None and value < least:
             raise ValueError(f"`{key}` must be at least {least}. Received: {key}={value}.")

@@ -13,8 +13,8 @@ def names_classifier(
     num_classes: int = 18,
     *,
     vocab_size: int = 128,
-    embedding_dim: int = 100,
-    units: int = 100,
+    embed_size: int = 100,
+    num_hiddens: int = 100,
     num_layers: int = 2,
     bidirectional: bool = True,
     seed: int | None = None,
@@ -33,8 +33,8 @@ def names_classifier(
     Args:
         num_classes: int >= 2, classes K.
         vocab_size: int >= 2, characters.
-        embedding_dim: int >= 1.
-        units: int >= 1, of each layer and direction.
+        embed_size: int >= 1.
+        num_hiddens: int >= 1, of each layer and direction.
         num_layers: int >= 1.
         bidirectional: bool; False: forwards only.
         seed: int or None, seed of the initial weights.
@@ -56,7 +56,7 @@ def names_classifier(
     Reference:
         Schuster, Paliwal, Bidirectional recurrent neural networks, 1997.
     """
-    sizes = {"embedding_dim": embedding_dim, "units": units, "num_layers": num_layers}
+    sizes = {"embed_size": embed_size, "num_hiddens": num_hiddens, "num_layers": num_layers}
     sizes |= {"num_classes": num_classes, "vocab_size": vocab_size}
     for key, value in sizes.items():
         least = 2 if key in ("num_classes", "vocab_size") else 1
@@ -71,12 +71,12 @@ def names_classifier(
     mask = LengthMask(name="mask")(characters, lengths)  # (B, T)
     x: Any = Embedding(
         vocab_size,
-        embedding_dim,
+        embed_size,
         embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=layer_seed(0)),
         name="embedding",
-    )(characters)  # (B, T, embedding_dim)
+    )(characters)  # (B, T, embed_size)
     for i in range(num_layers):
-        rest: dict[str, Any] = {"units": units, "return_sequences": i < num_layers - 1}
+        rest: dict[str, Any] = {"units": num_hiddens, "return_sequences": i < num_layers - 1}
         x = _layer(rest, layer_seed(4 * i + 1), f"gru_{i + 1}", bidirectional)(x, mask=mask)
     logits = keras.layers.Dense(
         num_classes,

@@ -32,7 +32,7 @@ def batch(texts=NAMES, steps=None, padding=0):
 
 def small(**arguments):
     """A small network whose biases are not zero, as after some training."""
-    model = names_classifier(4, embedding_dim=5, units=6, seed=1, **arguments)
+    model = names_classifier(4, embed_size=5, num_hiddens=6, seed=1, **arguments)
     random = np.random.default_rng(0)
     for weight in model.weights:
         if weight.path.endswith("bias"):
@@ -138,9 +138,9 @@ def test_the_directions_begin_with_weights_of_their_own():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"units": 0}, "`units` must be at least 1. Received: units=0"),
+        ({"num_hiddens": 0}, "`num_hiddens` must be at least 1. Received: num_hiddens=0"),
         ({"num_layers": 0}, "`num_layers` must be"),
-        ({"embedding_dim": -1}, "`embedding_dim` must be at least 1"),
+        ({"embed_size": -1}, "`embed_size` must be at least 1"),
     ],
 )
 def test_wrong_numbers(arguments, message):
@@ -160,7 +160,12 @@ def trained(tmp_path_factory):
     """A small network after two epochs of the built-in names, and its SavedModel."""
     folder = tmp_path_factory.mktemp("names")
     loaded = finding.load(
-        "names_classifier", num_layers=1, embedding_dim=32, units=32, learning_rate=0.01, epochs=2
+        "names_classifier",
+        num_layers=1,
+        embed_size=32,
+        num_hiddens=32,
+        learning_rate=0.01,
+        epochs=2,
     )
     run = Run(folder / "run", loaded.name, loaded.arguments, seed=1)
     summary = fit(loaded, run, Source("builtin", seed=1))

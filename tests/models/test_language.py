@@ -65,7 +65,7 @@ def test_sizes_of_the_book(layer, parameters):
 @pytest.mark.parametrize("kinds", [("lstm", "rnn"), ("bidirectional",), ("gru_scratch",)])
 def test_models_can_be_trained_saved_and_served(kinds):
     check_model(
-        lambda: models.language_model(V, [recurrent(kind) for kind in kinds], embedding_dim=3),
+        lambda: models.language_model(V, [recurrent(kind) for kind in kinds], embed_size=3),
         tokens(3, 4),
         free_axes=(0, 1) if "bidirectional" not in kinds else (0,),
     )
@@ -270,7 +270,7 @@ def test_edges_of_the_prefix():
     ("arguments", "message"),
     [
         ({"vocab_size": 1}, "`vocab_size` must be at least 2"),
-        ({"embedding_dim": 0}, "`embedding_dim` must be at least 1"),
+        ({"embed_size": 0}, "`embed_size` must be at least 1"),
         ({"state": "kept"}, "`state` must be zero, carried or explicit"),
         ({"state": "carried"}, "`batch_size` must be at least 1. Received: batch_size=None"),
         ({"recurrent": []}, "at least one layer"),

@@ -12,8 +12,8 @@ keras = lazy("keras")
 
 def names_classifier(
     *,
-    embedding_dim: int = 100,
-    units: int = 100,
+    embed_size: int = 100,
+    num_hiddens: int = 100,
     num_layers: int = 2,
     bidirectional: bool = True,
     learning_rate: float = 0.001,
@@ -30,7 +30,7 @@ def names_classifier(
     The export answers kerasd2l predict savedmodels/names_classifier Satoshi
     Command: kerasd2l train names_classifier --data files --export
     """
-    for key, value in (("embedding_dim", embedding_dim), ("units", units)):
+    for key, value in (("embed_size", embed_size), ("num_hiddens", num_hiddens)):
         if value < 1:
             raise ValueError(f"`{key}` must be at least 1. Received: {key}={value}.")
     if not 1 <= num_layers <= 8:
@@ -42,8 +42,8 @@ def names_classifier(
         model=lambda d: models.names_classifier(
             len(d.assets["class_names"]),
             vocab_size=len(d.assets["vocabulary"]),
-            embedding_dim=embedding_dim,
-            units=units,
+            embed_size=embed_size,
+            num_hiddens=num_hiddens,
             num_layers=num_layers,
             bidirectional=bidirectional,
         ),

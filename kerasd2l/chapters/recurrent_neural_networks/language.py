@@ -20,7 +20,7 @@ def rnn_lm(
     corpus: Corpus = "time_machine",
     token: Token = "char",
     partition: Partition = "sequential",
-    embedding_dim: int | None = None,
+    embed_size: int | None = None,
     max_tokens: int | None = 10_000,
     held_out_tokens: int = 5_000,
     num_steps: int = 35,
