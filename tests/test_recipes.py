@@ -1,4 +1,8 @@
-"""Every recipe trains, resumes, spreads over replicas and is served; every demo runs."""
+"""Every recipe trains, is saved and is served; every demo runs.
+
+Resuming and replicas are tested once for each way of training by default, for all recipes in the
+slow tests: each traces its steps anew, for some ten seconds.
+"""
 
 import gc
 import re
@@ -16,8 +20,21 @@ ENTRIES = {entry.name: entry for entry in finding.entries()}
 RECIPES = [name for name, entry in ENTRIES.items() if entry.kind == "recipe"]
 DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
-# Large recipes are checked small: each way of training traces its steps anew, for half a minute.
-# In their own size, or with the parts that the small ones leave out, they are slow tests.
+# One of a kind: what a way of training has that others have not.
+WAYS_OF_TRAINING = {
+    "convolutional_modern/batch_norm_lenet": "statistics of the whole batch",
+    "convolutional_modern/batch_norm_lenet_scratch": "the same by hand",
+    "multilayer_perceptrons/dropout_mlp": "random numbers in the model",
+    "multilayer_perceptrons/house_prices": "a fit of its own, in folds",
+    "multilayer_perceptrons/weight_decay": "a loss of the weights",
+    "lessons/diabetes": "two classes from a table",
+    "lessons/names_classifier": "masks",
+    "recurrent_neural_networks/rnn_lm": "a state carried from batch to batch",
+    "recurrent_modern/seq2seq_gru": "a subclassed model, weights of examples",
+}
+
+# Large recipes are checked small. In their own size, or with the parts that the small ones leave
+# out, they are slow tests.
 LARGER = {name: {} for name in SMALL_ARGUMENTS if name.startswith("convolutional_modern/")}
 LARGER |= {
     "lessons/names_classifier": {"num_layers": 1, "num_hiddens": 8, "embed_size": 8},
@@ -34,13 +51,30 @@ def free_memory():
 
 
 def test_the_small_ones_are_recipes_that_exist():
-    assert set(RECIPES) >= set(SMALL_ARGUMENTS)
+    assert set(RECIPES) >= set(SMALL_ARGUMENTS) | set(WAYS_OF_TRAINING)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipe(name, tmp_path, no_real_data, free_memory):
+def check_small(name, directory, **options):
     arguments = SMALL_ARGUMENTS.get(name, {})
-    check_recipe(name, tmp_path, source=Source("builtin"), arguments=arguments)
+    return check_recipe(name, directory, source=Source("builtin"), arguments=arguments, **options)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WAYS_OF_TRAINING])
+def test_recipe_trains_reloads_and_is_served(name, tmp_path, no_real_data, free_memory):
+    check_small(name, tmp_path, replicas=None, resume=False)
+
+
+@pytest.mark.parametrize("name", WAYS_OF_TRAINING)
+def test_resumed_and_on_replicas_it_is_the_same_training(name, tmp_path, no_real_data, free_memory):
+    check_small(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WAYS_OF_TRAINING])
+def test_every_recipe_resumed_and_on_replicas_is_the_same_training(
+    name, tmp_path, no_real_data, free_memory
+):
+    check_small(name, tmp_path)
 
 
 @pytest.mark.slow
