@@ -123,7 +123,7 @@ def resnext(
 ) -> Recipe:
     """Train a ResNeXt with the stages of ResNet-18 on Fashion-MNIST (60,000 + 10,000, at 96 x 96).
 
-    Section: "resnet". The book gives the block (grouped convolutions) and trains no network with
+    Section: "resnext". The book gives the block (grouped convolutions) and trains no network with
     it; learning rate and batch are ResNet's. The builtin digits train in seconds with --set
     resize=32 --set width=0.25. One's own pictures: --set dataset=image_folder --data files
     --data-dir FOLDER.
@@ -131,7 +131,7 @@ def resnext(
     Command: kerasd2l train resnext --data files --export
     """
     return image_recipe(
-        "resnet",
+        "resnext",
         lambda shape, num_classes: models.resnext(
             shape,
             num_classes,
