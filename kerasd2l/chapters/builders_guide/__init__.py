@@ -1,0 +1,1 @@
+"""The builders' guide: blocks, parameters, layers of one's own, files, devices."""

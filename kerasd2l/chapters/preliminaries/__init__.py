@@ -1,0 +1,1 @@
+"""Preliminaries: automatic differentiation."""
