@@ -131,10 +131,8 @@ class Recipe:
         expected: the figure to compare with, or None.
         fit: None for `training.fit`'s loop, or a function with the signature of
             `training.loop.train` that trains in its own way.
-        jit_compile: bool, compile the training step with XLA (one replica only).
-        intra_op_threads: int, CPU threads that `kerasd2l train` gives to one operation; None:
-            TensorFlow's choice. With 1, the small products of a recurrent step are computed side by
-            side instead of each in pieces, and so are pieces of a batch (`training/quick.py`).
+        small_steps: bool, the operations of a step are small: training gives each one CPU thread
+            and runs several side by side, instead of each in pieces.
         name: str, set by `load`.
         arguments: the resolved keyword arguments, set by `load`.
     """
@@ -151,8 +149,7 @@ class Recipe:
     endpoints: tuple[Endpoint, ...] = ()
     expected: Expected | None = None
     fit: Callable | None = None
-    jit_compile: bool = False
-    intra_op_threads: int | None = None
+    small_steps: bool = False
     name: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
 

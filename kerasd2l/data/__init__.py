@@ -38,7 +38,7 @@ __getattr__, __dir__, __all__ = attach(
     | {name: f"sets.{name}" for name in _SETS}
     | dict.fromkeys(("DataError", "Source", "data_error_in", "resolve"), "source")
     | dict.fromkeys(("download", "fetch"), "transfer")
-    | dict.fromkeys(("PictureSet", "load_pictures", "picture_shape"), "picture_sets")
+    | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),

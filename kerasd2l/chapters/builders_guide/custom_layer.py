@@ -8,7 +8,6 @@ from kerasd2l import layers
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 tf = lazy("tensorflow")

@@ -7,10 +7,7 @@ import re
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-models = lazy("kerasd2l.models")
 keras = lazy("keras")
-np = lazy("numpy")
-tf = lazy("tensorflow")
 
 
 def deferred_initialization() -> Demo:

@@ -13,7 +13,6 @@ from kerasd2l.recipe import Demo, DemoResult
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
-tf = lazy("tensorflow")
 
 
 def read_write(*, seed: int = 0) -> Demo:

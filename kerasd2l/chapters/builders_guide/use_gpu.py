@@ -6,9 +6,7 @@ from kerasd2l import scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-models = lazy("kerasd2l.models")
 keras = lazy("keras")
-np = lazy("numpy")
 tf = lazy("tensorflow")
 
 

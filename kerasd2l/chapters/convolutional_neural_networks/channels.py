@@ -6,7 +6,6 @@ from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-keras = lazy("keras")
 np = lazy("numpy")
 
 

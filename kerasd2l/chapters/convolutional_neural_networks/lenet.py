@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from kerasd2l import data, endpoints, figures
+from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
-from kerasd2l.data.picture_sets import Dataset
-from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
+from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.image_classification import (
+    Descent,
+    Pictures,
+    image_classification,
+    published,
+)
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -18,14 +23,10 @@ kerasfile = lazy("kerasd2l.export.kerasfile")
 
 def lenet(
     *,
-    dataset: Dataset = "fashion_mnist",
-    resize: int | None = None,
-    skip_broken: bool = False,
+    pictures: Pictures = Pictures(),
     activation: Literal["sigmoid", "relu", "tanh"] = "sigmoid",
     pooling: Literal["average", "max"] = "average",
-    learning_rate: float = 0.9,
-    batch_size: int = 256,
-    epochs: int = 10,
+    descent: Descent = Descent(0.9),
 ) -> Recipe:
     """Train LeNet on pictures of clothes (60,000 + 10,000, 28 x 28 grey).
 
@@ -36,33 +37,17 @@ def lenet(
     pictures: --set dataset=image_folder --set resize=28 --data files --data-dir FOLDER.
     Command: kerasd2l train lenet --data files --export
     """
-    published = Expected("test_accuracy", 0.779, 0.828, "d2l-zh notebooks")
-    as_published = (dataset, resize, activation, pooling) == (
-        "fashion_mnist",
-        None,
-        "sigmoid",
-        "average",
-    )
-    pictures = data.PictureSet(dataset, resize=resize, least=12, skip_broken=skip_broken)
-    height, width, channels = pictures.shape
-    return Recipe(
-        section="lenet",
-        dataset=dataset,
-        data=lambda source: pictures.load(source, batch_size=batch_size),
-        model=lambda d: models.lenet(
-            d.features["pixels"].shape,
-            len(d.assets["class_names"]),
-            activation=activation,
-            pooling=pooling,
+    as_published = (pictures.resize, activation, pooling) == (None, "sigmoid", "average")
+    return image_classification(
+        "lenet",
+        lambda shape, num_classes: models.lenet(
+            shape, num_classes, activation=activation, pooling=pooling
         ),
-        optimizer=lambda: keras.optimizers.SGD(learning_rate),
-        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
-        expected=published if as_published else None,
-        intra_op_threads=1,  # each piece of a batch has a core of its own
+        pictures=pictures,
+        descent=descent,
+        least=12,
+        expected=published(pictures, 0.779, 0.828) if as_published else None,
+        small_steps=True,
     )
 
 

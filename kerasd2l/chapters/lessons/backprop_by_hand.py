@@ -9,7 +9,6 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 from kerasd2l.scratch import chain_rule, descent
 
-keras = lazy("keras")
 np = lazy("numpy")
 tf = lazy("tensorflow")
 

@@ -9,8 +9,6 @@ from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-models = lazy("kerasd2l.models")
-keras = lazy("keras")
 np = lazy("numpy")
 
 

@@ -8,9 +8,6 @@ from kerasd2l import figures
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
-models = lazy("kerasd2l.models")
-keras = lazy("keras")
-losses = lazy("kerasd2l.losses")
 np = lazy("numpy")
 
 

@@ -11,7 +11,6 @@ from kerasd2l.recipe import Expected, Recipe
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
 losses = lazy("kerasd2l.losses")
-np = lazy("numpy")
 
 
 def linear_regression(

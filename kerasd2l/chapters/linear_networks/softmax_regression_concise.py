@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, endpoints, figures, scratch
+from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.data.picture_sets import Dataset
-from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
+from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.image_classification import (
+    Descent,
+    Pictures,
+    image_classification,
+    published,
+)
 
 models = lazy("kerasd2l.models")
-keras = lazy("keras")
 np = lazy("numpy")
 
 
 def softmax_regression(
     *,
-    dataset: Dataset = "fashion_mnist",
-    resize: int | None = None,
-    skip_broken: bool = False,
+    pictures: Pictures = Pictures(),
     implementation: Literal["concise", "scratch"] = "concise",
-    learning_rate: float = 0.1,
-    batch_size: int = 256,
-    epochs: int = 10,
+    descent: Descent = Descent(0.1),
 ) -> Recipe:
     """Train softmax regression on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey).
 
@@ -33,32 +33,17 @@ def softmax_regression(
     Command: kerasd2l train softmax_regression --data files
     """
     by_hand = implementation == "scratch"
-    pictures = data.PictureSet(dataset, resize=resize, skip_broken=skip_broken)
-    height, width, channels = pictures.shape
-    return Recipe(
-        section=f"softmax-regression-{implementation}",
-        dataset=dataset,
-        data=lambda source: pictures.load(source, batch_size=batch_size),
-        model=lambda d: (
-            scratch.SoftmaxRegressionScratch(len(d.assets["class_names"]))
+    return image_classification(
+        f"softmax-regression-{implementation}",
+        lambda shape, num_classes: (
+            scratch.SoftmaxRegressionScratch(num_classes)
             if by_hand
-            else models.softmax_regression(d.features["pixels"].shape, len(d.assets["class_names"]))
+            else models.softmax_regression(shape, num_classes)
         ),
-        optimizer=lambda: (scratch.SGDScratch if by_hand else keras.optimizers.SGD)(learning_rate),
-        loss=lambda: (
-            scratch.CrossEntropyScratch()
-            if by_hand
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        ),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
-        expected=(
-            Expected("test_accuracy", 0.7, 1.0, "asserted by the book")
-            if dataset == "fashion_mnist"
-            else None
-        ),
+        pictures=pictures,
+        descent=descent,
+        expected=published(pictures, 0.7, 1.0, "asserted by the book"),
+        by_hand=by_hand,
     )
 
 

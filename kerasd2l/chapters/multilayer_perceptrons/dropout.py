@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, endpoints, figures, scratch
+from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.data.picture_sets import Dataset
-from kerasd2l.recipe import Demo, DemoResult, Expected, Recipe
+from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.image_classification import (
+    Descent,
+    Pictures,
+    image_classification,
+    published,
+)
 
 models = lazy("kerasd2l.models")
-keras = lazy("keras")
 np = lazy("numpy")
 
 
 def dropout_mlp(
     *,
-    dataset: Dataset = "fashion_mnist",
-    resize: int | None = None,
-    skip_broken: bool = False,
+    pictures: Pictures = Pictures(),
     implementation: Literal["concise", "scratch"] = "concise",
     hidden_units: tuple[int, ...] = (256, 256),
     dropout_rates: tuple[float, ...] = (0.2, 0.5),
-    learning_rate: float = 0.5,
-    batch_size: int = 256,
-    epochs: int = 10,
+    descent: Descent = Descent(0.5),
 ) -> Recipe:
     """Train 784-256-256-10 with dropout 0.2 and 0.5 on Fashion-MNIST (60,000 + 10,000 pictures).
 
@@ -35,64 +35,26 @@ def dropout_mlp(
     Command: kerasd2l train dropout_mlp --data files
     """
     by_hand = implementation == "scratch"
-    _check_layers(hidden_units)
+    if not all(units >= 1 for units in hidden_units):
+        raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units}.")
     if len(dropout_rates) != len(hidden_units) or not all(0 <= p < 1 for p in dropout_rates):
         raise ValueError(
             "`dropout_rates` must be one number in [0, 1) for each hidden layer. "
             f"Received: dropout_rates={dropout_rates}, hidden_units={hidden_units}."
         )
-    pictures = data.PictureSet(dataset, resize=resize, skip_broken=skip_broken)
-    return _classifier(
-        pictures,
-        section="dropout",
-        model=lambda shape, classes: (
+    return image_classification(
+        "dropout",
+        lambda shape, classes: (
             scratch.DropoutMLPScratch(classes, hidden_units, dropout_rates)
             if by_hand
             else models.dropout_mlp(
                 shape, classes, hidden_units=hidden_units, dropout_rates=dropout_rates
             )
         ),
+        pictures=pictures,
+        descent=descent,
+        expected=published(pictures, 0.7, 1.0, "asserted by the book"),
         by_hand=by_hand,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        epochs=epochs,
-    )
-
-
-def _check_layers(hidden_units: tuple[int, ...]) -> None:
-    if not all(units >= 1 for units in hidden_units):
-        raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units}.")
-
-
-def _classifier(
-    pictures,
-    *,
-    section: str,
-    model,
-    by_hand: bool,
-    learning_rate: float,
-    batch_size: int,
-    epochs: int,
-) -> Recipe:
-    """Make the recipe that all networks of this chapter share; `model` is (shape, classes)."""
-    height, width, channels = pictures.shape
-    asserted = Expected("test_accuracy", 0.7, 1.0, "asserted by the book")
-    return Recipe(
-        section=section,
-        dataset=pictures.dataset,
-        data=lambda source: pictures.load(source, batch_size=batch_size),
-        model=lambda d: model(d.features["pixels"].shape, len(d.assets["class_names"])),
-        optimizer=lambda: (scratch.SGDScratch if by_hand else keras.optimizers.SGD)(learning_rate),
-        loss=lambda: (
-            scratch.CrossEntropyScratch()
-            if by_hand
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        ),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
-        expected=asserted if pictures.dataset == "fashion_mnist" else None,
     )
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kerasd2l import data, endpoints, scratch
+from kerasd2l import scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.data.picture_sets import Dataset
-from kerasd2l.recipe import Expected, Recipe
+from kerasd2l.recipe import Recipe
+from kerasd2l.tasks.image_classification import (
+    Descent,
+    Pictures,
+    image_classification,
+    published,
+)
 
 models = lazy("kerasd2l.models")
-keras = lazy("keras")
-np = lazy("numpy")
 
 
 def mlp(
     *,
-    dataset: Dataset = "fashion_mnist",
-    resize: int | None = None,
-    skip_broken: bool = False,
+    pictures: Pictures = Pictures(),
     implementation: Literal["concise", "scratch"] = "concise",
     hidden_units: tuple[int, ...] = (256,),
     activation: Literal["relu", "sigmoid", "tanh"] = "relu",
-    learning_rate: float = 0.1,
-    batch_size: int = 256,
-    epochs: int = 10,
+    descent: Descent = Descent(0.1),
 ) -> Recipe:
     """Train a multilayer perceptron 784-256-10 on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey).
 
@@ -40,55 +39,17 @@ def mlp(
             "`activation` must be relu with implementation=scratch, which writes ReLU out. "
             f"Received: activation={activation}."
         )
-    _check_layers(hidden_units)
-    pictures = data.PictureSet(dataset, resize=resize, skip_broken=skip_broken)
-    return _classifier(
-        pictures,
-        section=f"mlp-{implementation}",
-        model=lambda shape, classes: (
+    if not all(units >= 1 for units in hidden_units):
+        raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units}.")
+    return image_classification(
+        f"mlp-{implementation}",
+        lambda shape, classes: (
             scratch.MLPScratch(classes, hidden_units)
             if by_hand
             else models.mlp(shape, classes, hidden_units=hidden_units, activation=activation)
         ),
+        pictures=pictures,
+        descent=descent,
+        expected=published(pictures, 0.7, 1.0, "asserted by the book"),
         by_hand=by_hand,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        epochs=epochs,
-    )
-
-
-def _check_layers(hidden_units: tuple[int, ...]) -> None:
-    if not all(units >= 1 for units in hidden_units):
-        raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units}.")
-
-
-def _classifier(
-    pictures,
-    *,
-    section: str,
-    model,
-    by_hand: bool,
-    learning_rate: float,
-    batch_size: int,
-    epochs: int,
-) -> Recipe:
-    """Make the recipe that all networks of this chapter share; `model` is (shape, classes)."""
-    height, width, channels = pictures.shape
-    asserted = Expected("test_accuracy", 0.7, 1.0, "asserted by the book")
-    return Recipe(
-        section=section,
-        dataset=pictures.dataset,
-        data=lambda source: pictures.load(source, batch_size=batch_size),
-        model=lambda d: model(d.features["pixels"].shape, len(d.assets["class_names"])),
-        optimizer=lambda: (scratch.SGDScratch if by_hand else keras.optimizers.SGD)(learning_rate),
-        loss=lambda: (
-            scratch.CrossEntropyScratch()
-            if by_hand
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        ),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=endpoints.image_classifier(height=height, width=width, channels=channels),
-        expected=asserted if pictures.dataset == "fashion_mnist" else None,
     )

@@ -9,10 +9,6 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
 np = lazy("numpy")
-models = lazy("kerasd2l.models")
-keras = lazy("keras")
-metrics = lazy("kerasd2l.metrics")
-sacrebleu = lazy("sacrebleu")
 tf = lazy("tensorflow")
 
 

@@ -17,7 +17,6 @@ from kerasd2l.recipe import Demo, DemoResult, Recipe
 
 keras = lazy("keras")
 np = lazy("numpy")
-tf = lazy("tensorflow")
 
 
 _BATCH, _STEPS, _SIZE = 4, 12, 8

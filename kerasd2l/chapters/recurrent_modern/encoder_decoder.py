@@ -8,11 +8,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
 models = lazy("kerasd2l.models")
-keras = lazy("keras")
-metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
-sacrebleu = lazy("sacrebleu")
-tf = lazy("tensorflow")
 
 
 def encoder_decoder(*, cell: Literal["gru", "lstm"] = "gru") -> Demo:

@@ -16,7 +16,6 @@ keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
 sacrebleu = lazy("sacrebleu")
-tf = lazy("tensorflow")
 
 
 def _check_exponent(length_exponent: float) -> None:

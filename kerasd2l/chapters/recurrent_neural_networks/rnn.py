@@ -8,7 +8,6 @@ from kerasd2l.recipe import Demo, DemoResult
 
 keras = lazy("keras")
 np = lazy("numpy")
-tf = lazy("tensorflow")
 
 
 def rnn_hidden_state(*, vocab_size: int = 28, seed: int = 0) -> Demo:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kerasd2l import data
-from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
-
-np = lazy("numpy")
 
 
 def text_preprocessing(
