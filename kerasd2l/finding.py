@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kerasd2l.recipe import Demo, Recipe
+from kerasd2l.run import RENAMED
 
 CHAPTERS = "kerasd2l.chapters"
-# Arguments that had another name once: run folders and scripts still say it.
-RENAMED = {"embedding_dim": "embed_size", "units": "num_hiddens"}
 
 
 @dataclass(frozen=True)

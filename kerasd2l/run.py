@@ -21,6 +21,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+# Arguments of recipes that had another name once, and those that are options of the training now:
+# run folders and scripts still say them.
+RENAMED = {"embedding_dim": "embed_size", "units": "num_hiddens"}
+RETIRED = ("skip_broken", "jit_compile")
+
 
 class RunError(Exception):
     """A run folder that is missing, damaged, of another run, or not to be overwritten."""
@@ -165,9 +170,17 @@ def open_run(path: str | os.PathLike) -> Run:
         raise RunError(f"{path} is not the folder of a run: {hint}. `kerasd2l train` makes one.")
     try:
         config = json.loads((path / "config.json").read_text("utf8"))
-        return Run(path=path, **config)
+        return Run(path=path, **_as_now(config))
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
+
+
+def _as_now(config: dict[str, Any]) -> dict[str, Any]:
+    """Say the config.json of an earlier version in today's words."""
+    arguments = {RENAMED.get(key, key): value for key, value in config["arguments"].items()}
+    retired = {key: arguments.pop(key) for key in RETIRED if key in arguments}
+    options = config.get("options", {}) | {key: value for key, value in retired.items() if value}
+    return {**config, "arguments": arguments, "options": options}
 
 
 def versions() -> dict[str, str]:

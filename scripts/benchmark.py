@@ -47,7 +47,7 @@ BATCHES_MIB = 1024  # what the batches in memory may take, once for each framewo
     show_default=True,
     help="PyTorch's memory format; auto tries both and takes the faster one.",
 )
-@click.option("--jit/--no-jit", default=None, help="XLA for ours; default: as the recipe says.")
+@click.option("--jit", is_flag=True, help="XLA for ours.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(
     name,
@@ -64,20 +64,18 @@ def main(
 ):
     """Time one epoch of recipe NAME in our loop, in model.fit and in PyTorch."""
     recipe = load_recipe(name, parse_settings(pairs))
-    if jit is not None:
-        recipe = dataclasses.replace(recipe, jit_compile=jit)
     installed = importlib.util.find_spec("torch") is not None
     if with_torch and not installed:
         raise click.BadParameter("PyTorch is not installed: `pip install torch`, or --no-torch.")
     with_torch = installed if with_torch is None else with_torch
-    use_tensorflow(recipe.intra_op_threads)
+    use_tensorflow()
     import tensorflow as tf
 
     from kerasd2l.data import Source
     from kerasd2l.training.fit import prepare
 
     source, strategy = Source(kind=data, data_dir=data_dir), tf.distribute.get_strategy()
-    loaded, ours = prepare(recipe, source, strategy, seed=0)
+    loaded, ours = prepare(recipe, source, strategy, seed=0, jit_compile=jit)
     training = _torch_training(recipe, ours) if with_torch else None
     batches = _batches(loaded, recipe, limit_steps) if training else None
     if batches:
@@ -86,7 +84,7 @@ def main(
     if training:  # first: it takes our weights as they are before training
         layout, timers["torch"] = _torch_timer(training, batches, torch_layout)
     if with_fit:
-        _, theirs = prepare(recipe, source, strategy, seed=0)
+        _, theirs = prepare(recipe, source, strategy, seed=0, jit_compile=jit)
         timers["fit"] = _fit_timer(theirs, loaded, limit_steps)
         timers["fit"](0)  # compiles before the loop opens: what the loop quickens is not its own
     timers["loop"] = _loop_timer(ours, loaded, limit_steps)
@@ -101,7 +99,7 @@ def main(
         "batch_size": recipe.batch_size,
         "input_shape": list(ours.input_shape[1:]) if hasattr(ours, "input_shape") else None,
         "rounds": rounds,
-        "jit_compile": recipe.jit_compile,
+        "jit_compile": jit,
         "feed": "memory" if batches else "pipeline",
         **{
             f"{kind}_seconds": medians[kind] for kind in ("loop", "fit", "torch") if kind in medians

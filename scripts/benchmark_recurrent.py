@@ -35,8 +35,11 @@ KINDS = {"SimpleRNN": "RNN", "GRU": "GRU", "LSTM": "LSTM"}  # Keras' name: PyTor
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def main(kinds, units, batch, steps, vocabulary, rounds, updates, as_json):
     """Print training tokens per second of layers.*, keras.layers.* and torch.nn.*."""
-    use_tensorflow(intra_op_threads=1)  # as the recipes of language models have it
+    use_tensorflow()
     import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # as for recipes with small steps
 
     from kerasd2l import layers
 

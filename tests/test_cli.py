@@ -504,7 +504,9 @@ def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(
         f"import os, sys; sys.path[:] = {sys.path!r}\n"
         "os.environ.pop('TF_NUM_INTRAOP_THREADS', None)\n"
         f"os.environ.update({environment})\n"
-        "from kerasd2l.cli import use_tensorflow; use_tensorflow(1)\n"
+        "from kerasd2l import load\n"
+        "from kerasd2l.training.quick import give_threads\n"
+        "give_threads(load('lenet'))\n"
         "import tensorflow as tf\n"
         "print(tf.config.threading.get_intra_op_parallelism_threads())\n"
     )

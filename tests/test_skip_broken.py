@@ -140,7 +140,7 @@ def test_with_skip_broken_the_epoch_goes_on(
 
 
 def test_a_batch_without_any_whole_picture_is_an_error(folder, no_memory):
-    data = image_folder.load(Source("files", folder), resize=8, batch_size=1, skip_broken=True)
+    data = image_folder.load(Source("files", folder, skip_broken=True), resize=8, batch_size=1)
     trees, _ = image_folder.find(folder)
     cut(trees["train"].paths[0])
     with pytest.raises(Exception, match="a batch has no whole picture left") as raised:

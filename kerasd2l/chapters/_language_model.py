@@ -40,7 +40,6 @@ def language_recipe(
     clip_norm: float,
     num_tokens: int,
     temperature: float,
-    jit_compile: bool,
     batch_size: int,
     epochs: int,
     bidirectional: bool = False,
@@ -94,8 +93,7 @@ def language_recipe(
             prefix=PREFIX,
         ),
         expected=expected,
-        jit_compile=jit_compile,
-        intra_op_threads=1,
+        small_steps=True,
     )
 
 

@@ -17,9 +17,11 @@ import click
 
 from kerasd2l import __version__, finding
 from kerasd2l.cli.console import (
+    check_skip_broken,
     data_options,
     describe,
     draw,
+    jit_compile_option,
     json_option,
     jsonable,
     known_failures,
@@ -30,7 +32,7 @@ from kerasd2l.cli.console import (
     savedmodels_option,
     say,
     skip_broken_option,
-    skip_broken_setting,
+    take_options,
     type_name,
     use_tensorflow,
     value_lines,
@@ -108,6 +110,7 @@ def show(name: str, as_json: bool) -> None:
     default="float32",
 )
 @click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True)
+@jit_compile_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels (slower).")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
@@ -122,24 +125,26 @@ def train(
     name: str,
     pairs: tuple[str, ...],
     skip_broken: bool,
+    jit_compile: bool,
     epochs: int | None,
     batch_size: int | None,
-    **options,
+    **options: Any,
 ):
     """Train the recipe NAME."""
     from kerasd2l.cli import command
 
     settings: dict[str, Any] = dict(parse_settings(pairs))
-    settings |= skip_broken_setting(name, skip_broken)
+    flags: dict[str, Any] = take_options(settings, skip_broken=skip_broken, jit_compile=jit_compile)
     settings |= {"epochs": epochs} if epochs else {}
     settings |= {"batch_size": batch_size} if batch_size else {}
     found = load_recipe(name, settings)
     if options["resume"] and not options["out"]:
         raise click.UsageError("--resume needs --out: the folder of the run to continue.")
-    use_tensorflow(found.intra_op_threads)
+    check_skip_broken(found, flags["skip_broken"])
+    use_tensorflow()
     as_json = options.pop("as_json")
     with known_failures():
-        summary = command.train(found, env=os.environ, say=say, **options)
+        summary = command.train(found, env=os.environ, say=say, **flags, **options)
     if as_json:
         print_json(summary)
     else:
@@ -170,13 +175,15 @@ def evaluate(
         from kerasd2l.training.fit import compile_model
 
         folder = open_run(run)
-        settings = skip_broken_setting(folder.recipe, skip_broken)
-        found = load_recipe(folder.recipe, dict(folder.arguments) | settings)
+        found = load_recipe(folder.recipe, dict(folder.arguments))
+        check_skip_broken(found, skip_broken)
         model = load_model(folder.model)
         compile_model(found, model)
         data = data or folder.options.get("data", "auto")
         data_dir = data_dir or folder.options.get("data_dir")
-        loaded = found.data(Source(kind=data, data_dir=data_dir, seed=folder.seed))
+        skip_broken = skip_broken or bool(folder.options.get("skip_broken"))
+        source = Source(data, data_dir, folder.seed, skip_broken=skip_broken)
+        loaded = found.data(source)
         splits = ("test", "valid", "train")  # Kaggle keeps the answers of its test set
         split = next(name for name in splits if getattr(loaded, name) is not None)
         figures = training.evaluate(model, loaded, split, limit_steps=limit_steps)

@@ -25,6 +25,8 @@ def train(
     say: Callable[[str], None],
     data: str,
     data_dir: Path | None,
+    skip_broken: bool,
+    jit_compile: bool,
     limit_steps: int | None,
     strategy: str,
     replicas: int | None,
@@ -49,6 +51,7 @@ def train(
     """
     from kerasd2l.data import Source
     from kerasd2l.training.fit import fit
+    from kerasd2l.training.quick import give_threads
     from kerasd2l.training.strategy import describe, is_chief
 
     if out and not resume and (out / "config.json").exists():
@@ -61,8 +64,11 @@ def train(
         "limit_steps": limit_steps,
         "precision": precision,
         "deterministic": deterministic,
+        "skip_broken": skip_broken or None,  # None: as the runs of before have it
+        "jit_compile": jit_compile or None,
     }
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
+    give_threads(recipe)
     devices = _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say)
     short = recipe.name.rpartition("/")[2]
     run = Run(
@@ -76,9 +82,9 @@ def train(
         versions=versions(),
         writes=is_chief(devices) and not dry_run,
     )
-    source = Source(kind=data, data_dir=data_dir, seed=seed)
+    source = Source(kind=data, data_dir=data_dir, seed=seed, skip_broken=skip_broken)
     if dry_run:
-        return rehearse(recipe, run, source, devices, precision=precision)
+        return rehearse(recipe, run, source, devices, precision=precision, jit_compile=jit_compile)
     say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
     with _Signals() as stop, _lost_peers(devices):
         summary = fit(
@@ -90,6 +96,7 @@ def train(
             limit_steps=limit_steps,
             precision=precision,
             deterministic=deterministic,
+            jit_compile=jit_compile,
             should_stop=stop,
             say=say,
             progress=sys.stderr.isatty() and run.writes,
@@ -103,7 +110,9 @@ def train(
     return summary
 
 
-def rehearse(recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision: str) -> dict:
+def rehearse(
+    recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision: str, jit_compile: bool
+) -> dict:
     """Build everything, train one step and evaluate one batch, time another; write nothing.
 
     Returns:
@@ -114,7 +123,7 @@ def rehearse(recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision:
 
     check_batch(recipe, strategy)
     with policy(precision):
-        data, model = prepare(recipe, source, strategy, seed=run.seed)
+        data, model = prepare(recipe, source, strategy, seed=run.seed, jit_compile=jit_compile)
         steps = int(data.train.cardinality())
         train = recipe.fit or loop.train
         history = train(model, data, epochs=2, strategy=strategy, limit_steps=1)

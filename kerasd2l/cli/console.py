@@ -76,13 +76,8 @@ def usage_error(error: Exception, hint: str | None = None) -> click.BadParameter
     return click.BadParameter(str(error), param_hint=hint)
 
 
-def use_tensorflow(intra_op_threads: int | None = None) -> None:
-    """Prepare the process for TensorFlow: its backend, and less noise on stderr.
-
-    Args:
-        intra_op_threads: CPU threads for one operation, unless $TF_NUM_INTRAOP_THREADS says it or
-            TensorFlow computes already; None: its choice.
-    """
+def use_tensorflow() -> None:
+    """Prepare the process for TensorFlow: its backend, and less noise on stderr."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         raise click.ClickException(
@@ -94,11 +89,7 @@ def use_tensorflow(intra_op_threads: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet_stderr():
-        import tensorflow as tf
-    wished = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    if threads := int(wished) if wished.isdecimal() else intra_op_threads:
-        with contextlib.suppress(RuntimeError):  # too late: its threads are there
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        pass
 
 
 @contextlib.contextmanager
@@ -151,24 +142,49 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
-def skip_broken_setting(name: str, wanted: bool) -> dict[str, Any]:
-    """Turn --skip-broken into the argument of a recipe that reads pictures of one's own.
+def check_skip_broken(found: Recipe, wanted: bool) -> None:
+    """Refuse --skip-broken where nothing can be skipped.
 
     Raises:
-        click.UsageError: the recipe reads none.
+        click.BadParameter: the recipe reads no pictures, or those of a published set.
     """
     if not wanted:
-        return {}
-    try:
-        entry = finding.find(name)
-    except finding.UnknownName as error:
-        raise usage_error(error) from error
-    if "skip_broken" not in finding.parameters(entry.function):
+        return
+    paths = [argument.path for argument in arguments_of(found.name).values()]
+    if "pictures.dataset" not in paths:
         raise click.BadParameter(
-            f"{entry.name} reads no pictures of one's own: nothing to skip. Leave it away.",
+            f"{found.name} reads no pictures of one's own: nothing to skip. Leave it away.",
             param_hint="--skip-broken",
         )
-    return {"skip_broken": True}
+    if found.dataset != "image_folder":
+        raise click.BadParameter(
+            "it is for pictures of one's own; published sets are read whole or not at all. "
+            f"Received: dataset={found.dataset}. Use dataset=image_folder.",
+            param_hint="--skip-broken",
+        )
+
+
+def take_options(settings: dict[str, Any], **flags: bool) -> dict[str, bool]:
+    """Take what was an argument of recipes once, and is an option now, out of the settings.
+
+    Args:
+        settings: of --set; `skip_broken=true` in it is what --skip-broken says.
+        **flags: option -> whether it was given.
+
+    Returns:
+        Option -> whether it is wished for.
+    """
+    for name in flags.keys() & settings.keys():
+        try:
+            flags[name] |= finding.convert(name, settings.pop(name), bool)
+        except TypeError as error:
+            raise usage_error(error, "--set") from error
+    return flags
+
+
+def arguments_of(name: str) -> dict[str, finding.Argument]:
+    """Return the arguments of a recipe or demo by name."""
+    return finding.parameters(finding.find(name).function)
 
 
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
@@ -187,6 +203,9 @@ def data_options(default: str | None = "auto", help: str = "Where the data comes
 
 skip_broken_option = click.option(
     "--skip-broken", is_flag=True, help="Leave out broken pictures of one's own, and count them."
+)
+jit_compile_option = click.option(
+    "--jit-compile", is_flag=True, help="Compile the training step with XLA (one replica)."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 savedmodels_option = click.option(

@@ -47,7 +47,6 @@ def load_pictures(
     *,
     batch_size: int = 128,
     resize: int | None = None,
-    skip_broken: bool = False,
 ) -> Data:
     """Load a picture classification set by its name; with "image_folder", one's own pictures.
 
@@ -56,15 +55,14 @@ def load_pictures(
         source: Source, or the name of its kind.
         batch_size: int, the global batch.
         resize: int, pixels of a side, or None for the set's own size.
-        skip_broken: bool, leave out what cannot be read of "image_folder"; the published sets are
-            read whole or not at all.
 
     Returns:
         Data: x (B, *picture_shape(dataset, resize)) float32 in [0, 1], y (B,) int32;
         assets["class_names"].
 
     Raises:
-        DataError: the pictures are not to be had or not right. ValueError: as `picture_shape`.
+        DataError: the pictures are not to be had or not right.
+        ValueError: as `picture_shape`, or skipping broken pictures of a published set.
 
     Example:
         >>> load_pictures("cifar10", "builtin", batch_size=8).size
@@ -77,7 +75,12 @@ def load_pictures(
             batch_size=batch_size,
             resize=shape[:2],
             channels=shape[2],
-            skip_broken=skip_broken,
+        )
+    if Source.of(source).skip_broken:
+        raise ValueError(
+            "`skip_broken` is for pictures of one's own; published sets are read whole or not at "
+            f"all. Received: a source with skip_broken=True, dataset={dataset}. "
+            f"Use dataset={image_folder.NAME}."
         )
     module = {"fashion_mnist": fashion_mnist, "mnist": mnist, "cifar10": cifar10}[dataset]
     return module.load(source, batch_size=batch_size, resize=resize)
@@ -85,17 +88,15 @@ def load_pictures(
 
 @dataclass(frozen=True)
 class PictureSet:
-    """The pictures of a recipe: which set, at what size, and what to do with broken ones.
+    """The pictures of a recipe: which set, at what size.
 
     Args:
         dataset: "fashion_mnist", "mnist", "cifar10" or "image_folder".
         resize: int, pixels of a side, or None for the set's own size.
         least: int, the smallest side that the network does not shrink to nothing.
-        skip_broken: bool, leave out what cannot be read of "image_folder".
 
     Raises:
-        ValueError: as `picture_shape`; pictures that are too small; `skip_broken` for a published
-            set.
+        ValueError: as `picture_shape`; pictures that are too small.
 
     Example:
         >>> PictureSet("mnist", resize=32, least=16).shape
@@ -105,7 +106,6 @@ class PictureSet:
     dataset: str
     resize: int | None = None
     least: int = 1
-    skip_broken: bool = False
 
     def __post_init__(self):
         height, width, _ = self.shape
@@ -114,12 +114,6 @@ class PictureSet:
                 f"`resize` must be at least {self.least}: the network shrinks smaller pictures "
                 f"below one pixel. Received: resize={self.resize}, dataset={self.dataset} "
                 f"({height} x {width} pixels)."
-            )
-        if self.skip_broken and self.dataset != image_folder.NAME:
-            raise ValueError(
-                "`skip_broken` is for pictures of one's own; published sets are read whole or not "
-                f"at all. Received: skip_broken=True, dataset={self.dataset}. "
-                f"Use dataset={image_folder.NAME}."
             )
 
     @property
@@ -134,5 +128,4 @@ class PictureSet:
             source,
             batch_size=batch_size,
             resize=self.resize,
-            skip_broken=self.skip_broken,
         )

@@ -68,7 +68,7 @@ class MomentumDescent(Descent):
 
 def image_classification(
     section: str,
-    build: Callable[[tuple[int, int, int], int], Any],
+    build: Callable[[tuple[int | None, ...], int], Any],
     *,
     pictures: Pictures,
     descent: Descent,

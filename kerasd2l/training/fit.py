@@ -16,6 +16,7 @@ from kerasd2l.run import Run
 from kerasd2l.training import loop
 from kerasd2l.training.callbacks import curves, epoch_line, metric_names
 from kerasd2l.training.checkpoint import Checkpoints
+from kerasd2l.training.quick import give_threads
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _DRAW_SECONDS = 30.0  # between two drawings of the curves
@@ -35,6 +36,7 @@ def fit(
     limit_steps: int | None = None,
     precision: str = "float32",
     deterministic: bool = False,
+    jit_compile: bool = False,
     callbacks: Iterable[keras.callbacks.Callback] = (),
     should_stop: Callable[[], bool] = lambda: False,
     say: Callable[[str], None] = lambda text: None,
@@ -51,6 +53,7 @@ def fit(
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
+        jit_compile: bool, compile the training step with XLA (one replica only).
         callbacks: Keras callbacks.
         should_stop: asked at step boundaries; True saves and raises Preempted.
         say: (text) -> None, for a person to follow.
@@ -83,7 +86,12 @@ def fit(
     with policy(precision):
         try:
             data, model = prepare(
-                recipe, source, strategy, seed=run.seed, deterministic=deterministic
+                recipe,
+                source,
+                strategy,
+                seed=run.seed,
+                deterministic=deterministic,
+                jit_compile=jit_compile,
             )
         except BaseException:
             if not resume:
@@ -123,12 +131,14 @@ def prepare(
     *,
     seed: int,
     deterministic: bool = False,
+    jit_compile: bool = False,
 ) -> tuple[Data, keras.Model]:
     """Seed everything, load the data, and make the compiled model in the strategy's scope.
 
     Raises:
         RecipeError: the recipe cannot do this with its arguments.
     """
+    give_threads(recipe)
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -136,21 +146,21 @@ def prepare(
         data = recipe.data(source)
         with strategy.scope():
             model = recipe.model(data)
-            compile_model(recipe, model)
+            compile_model(recipe, model, jit_compile=jit_compile)
     except (ValueError, TypeError) as error:
         values = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
         raise RecipeError(f"{recipe.name} cannot be made with {values}: {error}") from error
     return data, model
 
 
-def compile_model(recipe: Recipe, model: keras.Model) -> None:
+def compile_model(recipe: Recipe, model: keras.Model, *, jit_compile: bool = False) -> None:
     """Compile a model with the recipe's optimizer, loss and metrics unless it comes compiled."""
     if not model.compiled:
         model.compile(
             optimizer=recipe.optimizer(),
             loss=recipe.loss(),
             metrics=recipe.metrics(),
-            jit_compile=recipe.jit_compile,
+            jit_compile=jit_compile,
         )
 
 

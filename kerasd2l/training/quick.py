@@ -8,7 +8,7 @@ Convolutions 1 x 1 are matrix products, whose gradients are quicker than a convo
 gains a tenth).
 
 Small networks: cutting each of their operations over the cores costs more than it brings. Where
-TensorFlow was given one thread for an operation (`Recipe.intra_op_threads`), the batch is cut
+TensorFlow was given one thread for an operation (`Recipe.small_steps`), the batch is cut
 instead, once, and the network computes the pieces side by side; only for networks that treat every
 example alone. Measured on two cores: LeNet 1.4 times, `mnist_resnet` 1.5 times as quick.
 
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
+from kerasd2l.recipe import Recipe
 from kerasd2l.training.replicas import replaced
 
 _FUSED_FROM = 16  # channels; with fewer, oneDNN's operation is the slower one (measured: 6, 32, 64)
@@ -41,6 +42,19 @@ _ALONE = frozenset(
         """.split()
     }
 )
+
+
+def give_threads(recipe: Recipe) -> None:
+    """Give each operation of a recipe with small steps one CPU thread, if it is not too late.
+
+    TensorFlow takes the number when it starts. $TF_NUM_INTRAOP_THREADS, or who has set a number
+    before, has the last word.
+    """
+    wished = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    threads = int(wished) if wished.isdecimal() else int(recipe.small_steps)
+    if threads and not tf.config.threading.get_intra_op_parallelism_threads():
+        with contextlib.suppress(RuntimeError):  # its threads are there
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 @contextlib.contextmanager

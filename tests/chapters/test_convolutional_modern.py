@@ -75,7 +75,6 @@ def test_hyper_parameters_are_the_book_s(name, learning_rate, batch_size, side):
     [
         ("vgg", {"convs": "1,1,1"}, "`convs` and `filters` must have one number for each block"),
         ("vgg", {"convs": "1,1,1,1,1,1", "filters": "1,1,1,1,1,1", "resize": 48}, "at least 64"),
-        ("resnet18", {"skip_broken": "true"}, "`skip_broken` is for pictures of one's own"),
         ("resnet18", {"dataset": "imagenet"}, "`dataset` must be one of"),
         ("resnet18", {"resize": 0}, "`resize` must be at least 1"),
         ("alexnet", {"first_padding": -1}, "`first_padding` must not be negative"),

@@ -56,7 +56,7 @@ def test_every_image_recipe_takes_them():
     ]
     assert len(classifiers) >= 18
     for name in classifiers:
-        taken = finding.load(name, dataset="image_folder", resize=96, skip_broken=True)
+        taken = finding.load(name, dataset="image_folder", resize=96)
         assert taken.dataset == "image_folder"
         assert taken.expected is None, "the figures are those of the published set"
         assert taken.endpoints[1].signature["pixels"].shape == (None, 96, 96, 3)

@@ -164,7 +164,7 @@ def test_broken_pictures_are_named_or_left_out_and_counted(content, message, tmp
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             data = image_folder.load(
-                Source("files", root), resize=16, skip_broken=True, memory=memory
+                Source("files", root, skip_broken=True), resize=16, memory=memory
             )
         assert data.assets["skipped_pictures"] == ["dog/broken.jpg"]
         assert sum(data.size.values()) == 13
@@ -176,7 +176,7 @@ def test_a_class_of_broken_pictures_only(tmp_path):
     files = animals() | {"horse/1.png": b"", "horse/2.png": b""}
     root = write(tmp_path, files)
     with pytest.raises(DataError, match="no whole picture is left to train the class 'horse'"):
-        image_folder.load(Source("files", root), skip_broken=True)
+        image_folder.load(Source("files", root, skip_broken=True))
 
 
 @pytest.mark.parametrize(

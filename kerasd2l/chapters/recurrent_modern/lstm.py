@@ -160,7 +160,6 @@ def lstm_lm(
     clip_norm: float = 1.0,
     num_tokens: int = 50,
     temperature: float = 0.0,
-    jit_compile: bool = False,
     batch_size: int = 32,
     epochs: int = 500,
 ) -> Recipe:

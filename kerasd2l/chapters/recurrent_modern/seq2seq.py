@@ -344,5 +344,5 @@ def _translator(
         epochs=epochs,
         batch_size=batch_size,
         endpoints=endpoints.translator(beam_size=beam_size, length_exponent=length_exponent),
-        intra_op_threads=1,  # measured: the book's sizes train 1.4 times as quickly
+        small_steps=True,  # measured: the book's sizes train 1.4 times as quickly
     )

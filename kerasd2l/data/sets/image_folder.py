@@ -56,7 +56,6 @@ def load(
     batch_size: int = 32,
     resize: int | tuple[int, int] = 96,
     channels: int = 3,
-    skip_broken: bool = False,
     memory: int = 2 << 30,
 ) -> Data:
     """Load a folder of one's own pictures; the built-in stand-in is ten coloured shapes.
@@ -71,13 +70,13 @@ def load(
     decoded anew for each batch.
 
     Args:
-        source: Source, or the name of its kind: "auto" (default), "builtin" or "files".
+        source: Source, or the name of its kind: "auto" (default), "builtin" or "files". With its
+            `skip_broken`, pictures that cannot be read are left out, counted, and listed in
+            `assets["skipped_pictures"]`, which grows when one breaks while training; else the
+            first one is an error.
         batch_size: int, the global batch.
         resize: int or (height, width): what every picture is stretched to.
         channels: 3 for colour, 1 for grey; the others are converted.
-        skip_broken: bool, leave out pictures that cannot be read, say how many, and list them in
-            `assets["skipped_pictures"]`, which grows when one breaks while training. False: the
-            first one is an error.
         memory: int, bytes that the decoded pictures may take.
 
     Returns:
@@ -106,7 +105,7 @@ def load(
     readers = {split: _Reader(root, tree, size, channels) for split, tree in trees.items()}
     budget = memory - sum(reader.bytes for reader in readers.values())
     for reader in readers.values():
-        reader.read(skip_broken=skip_broken, keep=budget >= 0)
+        reader.read(skip_broken=source.skip_broken, keep=budget >= 0)
     skipped = {name: why for reader in readers.values() for name, why in reader.skipped.items()}
     listed = sorted(skipped)
     if skipped:
@@ -114,7 +113,9 @@ def load(
         _check_classes({split: reader.tree for split, reader in readers.items()}, class_names, root)
     batches = {
         split: reader.batches(
-            batch_size, source.seed if split == "train" else None, listed if skip_broken else None
+            batch_size,
+            source.seed if split == "train" else None,
+            listed if source.skip_broken else None,
         )
         for split, reader in readers.items()
     }
@@ -125,7 +126,7 @@ def load(
         test=found.get("test"),
         features={"pixels": TensorSpec((*size, channels), "float32")},
         assets={"class_names": list(class_names)}
-        | ({"skipped_pictures": listed} if skip_broken else {}),
+        | ({"skipped_pictures": listed} if source.skip_broken else {}),
         size={split: value.size for split, value in batches.items()},
         order=batches["train"].order,
     )
