@@ -272,8 +272,10 @@ def _read(book: str) -> tuple[Chapter, ...]:
         else:
             rows.append((words, []))
     return tuple(
-        Chapter(number, slug, title, tuple(Section(*section, slug) for section in sections))
-        for (number, slug, title), sections in rows
+        Chapter(
+            number, slug, title, tuple(Section(n, label, text, slug) for n, label, text in lines)
+        )
+        for (number, slug, title), lines in rows
     )
 
 

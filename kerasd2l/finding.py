@@ -9,15 +9,17 @@ import dataclasses
 import difflib
 import fnmatch
 import importlib
+import importlib.util
 import inspect
 import math
-import pkgutil
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kerasd2l import contents
+from kerasd2l.contents import Section
 from kerasd2l.recipe import Demo, Recipe
 from kerasd2l.run import RENAMED
 
@@ -26,10 +28,18 @@ CHAPTERS = "kerasd2l.chapters"
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table of contents: the chapter function behind a name."""
+    """A line of the table of contents: the chapter function behind a name.
+
+    Args:
+        name: str, "chapter/function".
+        kind: "recipe" or "demo".
+        section: where it stands.
+        function: makes the recipe or demo from its keyword arguments.
+    """
 
     name: str
     kind: Literal["recipe", "demo"]
+    section: Section
     function: Callable[..., Recipe | Demo]
 
     @property
@@ -43,40 +53,95 @@ class UnknownName(ValueError):
 
 
 def entries() -> list[Entry]:
-    """Return every recipe and demo of the book, in the order of their names."""
-    package = importlib.import_module(CHAPTERS)
+    """Return every recipe and demo, in the order of the book and of its sections' files."""
+    return [entry for section in contents.SECTIONS for entry in entries_of(section)]
+
+
+def entries_of(section: Section) -> list[Entry]:
+    """Return the recipes and demos of a section in the order of its file; none: not built yet."""
+    name = f"{CHAPTERS}.{section.chapter}.{section.module}"
+    try:
+        if importlib.util.find_spec(name) is None:
+            return []
+    except ModuleNotFoundError:  # no such chapter
+        return []
     kinds: dict[Any, Literal["recipe", "demo"]] = {"Recipe": "recipe", "Demo": "demo"}
-    found = {}
-    for info in pkgutil.walk_packages(package.__path__, f"{CHAPTERS}."):
-        chapter = info.name.removeprefix(f"{CHAPTERS}.").partition(".")[0]
-        module = importlib.import_module(info.name)
-        for name, function in vars(module).items():
-            if name.startswith("_") or not inspect.isfunction(function):
-                continue
-            if function.__module__ != module.__name__:  # of another room
-                continue
-            returns = function.__annotations__.get("return")
-            kind = kinds.get(getattr(returns, "__name__", returns))
-            if kind and not chapter.startswith("_") and name != "image_recipe":
-                found[f"{chapter}/{name}"] = Entry(f"{chapter}/{name}", kind, function)
-    return sorted(found.values(), key=lambda entry: entry.name)
+    module = importlib.import_module(name)
+    found = []
+    for label, function in vars(module).items():
+        if label.startswith("_") or getattr(function, "__module__", "") != name:
+            continue  # a helper, or of another room
+        returns = getattr(function, "__annotations__", {}).get("return")
+        kind = kinds.get(getattr(returns, "__name__", returns))
+        if kind and inspect.isfunction(function):
+            found.append(Entry(f"{section.chapter}/{label}", kind, section, function))
+    return found
 
 
 def find(name: str) -> Entry:
-    """Find a recipe or demo by `chapter/function`, or by the last part where that is unique.
+    """Find a recipe or demo.
+
+    Args:
+        name: str, `chapter/function`, or `function` where that is unique; or the slug or number of
+            a section that has one entry ("rnn-concise", "8.6").
 
     Raises:
-        UnknownName: no such name, or a last part that two chapters share.
+        UnknownName: no such name, or one of several; the message says which.
     """
     known = entries()
     hits = [entry for entry in known if name in (entry.name, entry.short)]
+    section = None if hits else section_of(name)
+    if section:
+        hits = entries_of(section)
+        if not hits:
+            raise UnknownName(f"section {section.number} {section.slug} is not built yet.")
     if len(hits) == 1:
         return hits[0]
+    choice = " or ".join(entry.name for entry in hits)
+    if section:
+        raise UnknownName(
+            f"section {section.number} {section.slug} has {len(hits)} entries. Say {choice}."
+        )
     if hits:
-        choice = " or ".join(entry.name for entry in hits)
         raise UnknownName(f"{name!r} is in more than one chapter. Say {choice}.")
     names = [entry.short for entry in known] + [entry.name for entry in known]
+    names += [entry.section.slug for entry in known]
     raise UnknownName(f"no recipe or demo named {name!r}.{near_matches(name, names)}")
+
+
+def section_of(label: str) -> Section | None:
+    """Return the section of a slug or number, or None."""
+    for section in contents.SECTIONS:
+        if label.lower() in (section.slug, section.number.lower()):
+            return section
+    return None
+
+
+def matching(pattern: str = "*") -> list[Entry]:
+    """Return the entries that a pattern means, in the book's order.
+
+    Args:
+        pattern: str, the number or slug of a section or chapter; else part of the name or section
+            of an entry, or with `*` and `?` as in file names.
+    """
+    known = entries()
+    labels = [_labels(entry) for entry in known]
+    exact = [entry for entry, words in zip(known, labels, strict=True) if pattern.lower() in words]
+    if exact:
+        return exact
+    if not any(sign in pattern for sign in "*?["):
+        pattern = f"*{pattern}*"
+    return [
+        entry
+        for entry in known
+        if fnmatch.fnmatch(entry.name, pattern) or fnmatch.fnmatch(entry.section.slug, pattern)
+    ]
+
+
+def _labels(entry: Entry) -> tuple[str, ...]:
+    """Return what means this entry as one of a section or a chapter."""
+    number = entry.section.number.lower()
+    return number, number.partition(".")[0], entry.section.slug, entry.section.chapter
 
 
 def near_matches(word: str, known: typing.Iterable[str]) -> str:
@@ -275,11 +340,5 @@ _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def list_recipes(pattern: str = "*") -> list[Recipe | Demo]:
-    """Build every recipe and demo with its defaults whose name matches `pattern`.
-
-    Args:
-        pattern: str, part of a name, or with `*` and `?` as in file names.
-    """
-    if not any(sign in pattern for sign in "*?["):
-        pattern = f"*{pattern}*"
-    return [load(entry.name) for entry in entries() if fnmatch.fnmatch(entry.name, pattern)]
+    """Build every recipe and demo that a pattern means (see `matching`) with its defaults."""
+    return [load(entry.name) for entry in matching(pattern)]

@@ -171,7 +171,7 @@ def open_run(path: str | os.PathLike) -> Run:
     try:
         config = json.loads((path / "config.json").read_text("utf8"))
         return Run(path=path, **_as_now(config))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
 
 

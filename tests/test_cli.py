@@ -131,10 +131,40 @@ def test_list():
     assert (lenet["section"], lenet["kind"], lenet["data"]) == ("lenet", "recipe", "fashion_mnist")
     assert "0.779-0.828" in lenet["expected"]
     assert by_name["multilayer_perceptrons/activation_functions"]["kind"] == "demo"
-    heading, *lines = call("list", "lenet").stdout.splitlines()
-    assert heading.split() == ["name", "section", "kind", "data", "expected"]
-    assert all("lenet" in line for line in lines)
+    assert [row["number"] for row in rows][:3] == ["2.5", "3.1", "3.2"], "the book's order"
+    chapter, heading, *lines = call("list", "lenet").stdout.splitlines()
+    assert chapter == "6 Convolutional neural networks"
+    assert heading.split() == ["number", "name", "section", "kind", "data", "expected"]
+    assert [line.split()[:2] for line in lines] == [
+        ["6.6", "convolutional_neural_networks/lenet"],
+        ["6.6", "convolutional_neural_networks/lenet_layers"],
+    ]
     assert "Did you mean" in failure(1, "list", "lenett")
+
+
+@pytest.mark.parametrize("pattern", ["8.5", "rnn-scratch"])
+def test_a_section_is_found_by_number_and_by_slug(pattern):
+    rows = json.loads(call("list", pattern, "--json").stdout)["recipes"]
+    assert {(row["number"], row["section"]) for row in rows} == {("8.5", "rnn-scratch")}
+
+
+def test_a_section_that_is_not_built_yet_says_so():
+    assert "16.1 mdp is not built yet" in failure(1, "list", "16.1")
+    assert "section 16.1 mdp is not built yet" in failure(2, "train", "mdp")
+    lines = call("list", "16", "--all").stdout.splitlines()
+    assert lines[0] == "16 Reinforcement learning"
+    assert lines[2].split() == ["16.1", "-", "mdp", "not", "built", "yet", "-", "-"]
+
+
+def test_all_185_sections_are_listed():
+    rows = json.loads(call("list", "--all", "--json").stdout)["recipes"]
+    assert len({row["number"] for row in rows}) == 185
+
+
+def test_a_section_of_several_entries_lists_them():
+    assert call("show", "6.6").stdout == call("list", "6.6").stdout
+    assert "has 2 entries. Say" in failure(2, "train", "6.6")
+    assert call("show", "7.2").stdout == call("show", "vgg").stdout
 
 
 def test_show():

@@ -16,10 +16,10 @@ from typing import Any
 import click
 
 from kerasd2l import __version__, finding
+from kerasd2l.cli import listing
 from kerasd2l.cli.console import (
     check_skip_broken,
     data_options,
-    describe,
     draw,
     jit_compile_option,
     json_option,
@@ -33,7 +33,6 @@ from kerasd2l.cli.console import (
     say,
     skip_broken_option,
     take_options,
-    type_name,
     use_tensorflow,
     value_lines,
 )
@@ -48,45 +47,45 @@ def main() -> None:
 
 @main.command("list")
 @click.argument("pattern", default="*")
+@click.option("--all", "everything", is_flag=True, help="Also sections that are not built yet.")
 @json_option
-def list_(pattern: str, as_json: bool) -> None:
-    """List recipes and demos whose name matches PATTERN."""
-    rows = [describe(found) for found in finding.list_recipes(pattern)]
+def list_(pattern: str, everything: bool, as_json: bool) -> None:
+    """List recipes and demos in the book's order.
+
+    PATTERN is part of a name, a section (rnn-scratch, 8.5) or a chapter (8).
+    """
+    rows = listing.rows_of(pattern, everything=everything)
     if as_json:
         print_json({"recipes": rows})
-        return
-    if not rows:
-        names = [entry.short for entry in finding.entries()]
-        raise click.ClickException(
-            f"nothing matches {pattern!r}.{finding.near_matches(pattern, names)}"
-        )
-    columns = ("name", "section", "kind", "data", "expected")
-    widths = {c: max(len(c), *(len(row[c] or "-") for row in rows)) for c in columns}
-    head: dict[str, str | None] = dict(zip(columns, columns, strict=True))
-    for row in [head, *rows]:
-        click.echo("  ".join((row[c] or "-").ljust(widths[c]) for c in columns).rstrip())
+    else:
+        listing.print_table(rows)
 
 
 @main.command()
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show what a recipe or demo does, and its arguments."""
-    found = load(name, {})
-    function = finding.find(name).function
-    text = inspect.cleandoc(function.__doc__ or "")
-    arguments = [
-        {"name": key, "type": type_name(parameter.annotation), "default": parameter.default}
-        for key, parameter in finding.parameters(function).items()
-    ]
-    if as_json:
-        print_json({**describe(found), "doc": text, "arguments": arguments})
+    """Show what a recipe or demo does, and its arguments.
+
+    NAME is its name, or a section's slug or number; of a section with several, all are listed.
+    """
+    section = finding.section_of(name)
+    several = finding.entries_of(section) if section else []
+    if len(several) > 1 and not any(name == entry.short for entry in several):
+        rows = listing.rows_of(name, everything=False)
+        if as_json:
+            print_json({"recipes": rows})
+        else:
+            listing.print_table(rows)
         return
-    click.echo(f"{found.name}\n\n{text}\n\nArguments (--set NAME=VALUE):")
-    for argument in arguments:
-        click.echo(f"  {argument['name']}: {argument['type']} = {argument['default']}")
-    if not arguments:
-        click.echo("  none")
+    load(name, {})  # a wrong name ends here
+    entry = finding.find(name)
+    if as_json:
+        doc = inspect.cleandoc(entry.function.__doc__ or "")
+        arguments = listing.describe_arguments(entry)
+        print_json({**listing.describe(entry), "doc": doc, "arguments": arguments})
+    else:
+        listing.print_entry(entry)
 
 
 @main.command()

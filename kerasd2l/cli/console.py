@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,15 +216,6 @@ savedmodels_option = click.option(
 )
 
 
-def describe(found: Recipe | Demo) -> dict[str, str | None]:
-    """Return a row of `kerasd2l list`."""
-    row = {"name": found.name, "section": found.section}
-    if isinstance(found, Demo):
-        return {**row, "kind": "demo", "data": None, "expected": None}
-    expected = str(found.expected) if found.expected else None
-    return {**row, "kind": "recipe", "data": found.dataset, "expected": expected}
-
-
 def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Path) -> None:
     """Draw pictures with their classes; other answers have no picture."""
     from kerasd2l import serving as room
@@ -239,15 +229,6 @@ def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Pat
         figure.savefig(out, dpi=120)
     except ValueError as error:  # an ending that matplotlib does not know
         raise room.InputError(f"cannot draw into {out}: {error}") from error
-
-
-def type_name(annotation: Any) -> str:
-    """Return what a person may give: "int", "one of fashion_mnist, mnist", "tuple[int, ...]"."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return f"one of {', '.join(map(str, typing.get_args(annotation)))}"
-    if isinstance(annotation, type) and not typing.get_origin(annotation):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
 
 
 def jsonable(outputs: dict[str, Any]) -> dict[str, Any]:
