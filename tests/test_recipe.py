@@ -7,10 +7,11 @@ from typing import Literal, Optional
 import pytest
 
 from kerasd2l import finding
+from kerasd2l.contents import Section
 from kerasd2l.finding import UnknownName, convert
 from kerasd2l.recipe import Data, Demo, DemoResult, Endpoint, Expected, Recipe, TensorSpec
 
-BOOK = """
+LENET = """
 from __future__ import annotations
 from typing import Literal
 from kerasd2l.recipe import Demo, DemoResult, Recipe
@@ -20,7 +21,7 @@ def lenet(*, learning_rate: float = 0.5, kind: Literal["a", "b"] = "a") -> Recip
     return make("lenet")
 
 def edges() -> Demo:
-    return Demo(section="edges", run=lambda: DemoResult({"x": 1}))
+    return Demo(section="lenet", run=lambda: DemoResult({"x": 1}))
 
 def make(section) -> object:
     none = lambda *arguments: None
@@ -30,24 +31,28 @@ def make(section) -> object:
 def _hidden() -> Recipe:
     raise AssertionError("private")
 """
-OTHER = "from book.one import edges, make\nfrom kerasd2l.recipe import Recipe\n" + (
-    "def twice() -> Recipe:\n    return make('twice')\n"
-    "def lenet() -> Recipe:\n    return make('other')\n"
-)
+IMPORTS = "from book.one.le_net import edges, make\nfrom kerasd2l.recipe import Recipe\n"
+TWICE = IMPORTS + "def twice() -> Recipe:\n    return make('twice')\n"
+OTHER = IMPORTS + "def lenet() -> Recipe:\n    return make('other')\n"
 
 
 @pytest.fixture
 def book(tmp_path, monkeypatch):
-    """A book of two chapters, the second of which is a package; `lenet` is in both."""
-    folder = tmp_path / "book"
-    (folder / "two").mkdir(parents=True)
-    (folder / "__init__.py").write_text("")
-    (folder / "one.py").write_text(BOOK)
-    (folder / "_shared.py").write_text(OTHER.replace("book.one", "book.two"))
-    (folder / "two" / "part.py").write_text(OTHER)
-    (folder / "two" / "__init__.py").write_text("from book.two.part import lenet, twice, edges")
+    """A book of two chapters with `lenet` in both, and a section that is not built."""
+    sections = []
+    for number, chapter, slug, text in (
+        ("1.1", "one", "le-net", LENET),
+        ("2.1", "two", "twice-more", TWICE),
+        ("2.2", "two", "missing", None),
+        ("2.3", "two", "other", OTHER),
+    ):
+        sections.append(Section(number, slug, slug.title(), chapter))
+        (tmp_path / "book" / chapter).mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            (tmp_path / "book" / chapter / f"{slug.replace('-', '_')}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(finding, "CHAPTERS", "book")
+    monkeypatch.setattr(finding.contents, "SECTIONS", tuple(sections))
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "book"]:
         assert isinstance(sys.modules.pop(name), ModuleType)
@@ -63,11 +68,11 @@ def make(**changes):
 def test_entries_are_the_annotated_public_functions_where_they_are_defined(book):
     found = [(entry.name, entry.kind, entry.short) for entry in finding.entries()]
     assert found == [
-        ("one/edges", "demo", "edges"),
         ("one/lenet", "recipe", "lenet"),
-        ("two/lenet", "recipe", "lenet"),
+        ("one/edges", "demo", "edges"),
         ("two/twice", "recipe", "twice"),
-    ]
+        ("two/lenet", "recipe", "lenet"),
+    ], "in the order of the book, and in a section of its file"
 
 
 def test_a_unique_last_part_or_the_whole_name_finds(book):
@@ -78,6 +83,20 @@ def test_a_unique_last_part_or_the_whole_name_finds(book):
 def test_a_shared_last_part_is_refused_with_the_whole_names(book):
     with pytest.raises(UnknownName, match="Say one/lenet or two/lenet"):
         finding.find("lenet")
+
+
+@pytest.mark.parametrize("label", ["twice-more", "2.1"])
+def test_a_section_of_one_entry_finds_it(book, label):
+    assert finding.find(label).name == "two/twice"
+
+
+def test_a_section_of_several_entries_or_none_says_so(book):
+    with pytest.raises(
+        UnknownName, match=r"1\.1 le-net has 2 entries\. Say one/lenet or one/edges"
+    ):
+        finding.find("1.1")
+    with pytest.raises(UnknownName, match=r"section 2\.2 missing is not built yet"):
+        finding.find("missing")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +150,8 @@ def test_list_matches_parts_and_patterns(book):
 
     assert len(names("*")) == 4
     assert names("lenet") == ["one/lenet", "two/lenet"]
-    assert names("two/*") == ["two/lenet", "two/twice"]
+    assert names("two/*") == names("2") == names("two") == ["two/twice", "two/lenet"]
+    assert names("le-net") == names("1.1") == ["one/lenet", "one/edges"]
     assert names("t?o/l*") == ["two/lenet"]
     assert names("nothing") == []
 
