@@ -75,7 +75,7 @@ class Data:
         return self.train if self.order is None else self.order(number)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # it is what it is, as a function is: tf.function hashes it
 class ServingFunction:
     """What computes the answers of a signature, and what it brings along.
 

@@ -40,7 +40,17 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"data", "models", "losses", "metrics", "layers", "endpoints", "recipe", "scratch"},
     "finding": {"recipe", "run", "contents"},
     "testing": {"recipe", "run", "training", "export", "finding"},
-    "cli": {"recipe", "contents", "finding", "run", "training", "cluster", "export", "serving", "data"},
+    "cli": {
+        "recipe",
+        "contents",
+        "finding",
+        "run",
+        "training",
+        "cluster",
+        "export",
+        "serving",
+        "data",
+    },
 }
 ALLOWED["chapters"] = set(ALLOWED) - {"cli", "serving", "finding"}
 

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Cluster": "cluster",
         "ClusterError": "cluster",
-        "preflight": "cluster",
+        "preflight": "preflight",
         "launch": "launch",
         "rendezvous": "rendezvous",
     },

@@ -12,7 +12,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,37 +165,6 @@ class Cluster:
     def normalised(self) -> dict[str, list[str]]:
         """Return the cluster for `tf.train.ClusterSpec`; "master" has become "chief"."""
         return {kind: list(addresses) for kind, addresses in self.spec.items()}
-
-
-def preflight(
-    cluster: Cluster,
-    *,
-    timeout: float = 120.0,
-    fingerprint: str = "",
-    log: Callable[[str], None] = lambda line: None,
-) -> None:
-    """Meet all other workers before TensorFlow does; return when everybody has reached everybody.
-
-    Listens on the worker's own port, which is free again afterwards for gRPC. Call it before signal
-    handlers that only note a SIGTERM are installed: then SIGTERM and Ctrl-C end it at once.
-
-    Args:
-        cluster: Cluster, from `Cluster.parse`.
-        timeout: float, seconds until the missing workers are named in an error.
-        fingerprint: str, what must be the same everywhere: items such as "tensorflow=2.21.0
-            config=4f2a", separated by blanks or semicolons.
-        log: function that gets a line of news now and then.
-
-    Raises:
-        ClusterError: the own port is taken, a worker did not come in time, has another fingerprint
-            or another idea of the cluster.
-    """
-    from kerasd2l.cluster.rendezvous import Rendezvous
-
-    if not timeout > 0:
-        raise ValueError(f"`timeout` must be more than 0 seconds. Received: timeout={timeout}.")
-    with Rendezvous(cluster, timeout=timeout, fingerprint=fingerprint, log=log) as meeting:
-        meeting.meet()
 
 
 def split_address(address: str) -> tuple[str, int]:

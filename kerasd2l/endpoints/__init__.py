@@ -18,7 +18,6 @@ __getattr__, __dir__, __all__ = attach(
         "table_regressor": "tables",
         "text_generator": "generation",
         "TextTable": "text",
-        "beam_search": "translation",
         "translate": "translation",
         "translator": "translation",
     },

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.endpoints.text import TextTable
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
     import keras
@@ -74,7 +74,7 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
         ['serving_default', 'predict']
     """
 
-    def build_text(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
+    def build_text(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         table = TextTable(assets.get("vocabulary", ()), assets.get("tokenizer", {}))
         answer = class_answers(assets)
 
@@ -84,8 +84,7 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
             inputs = {"characters": characters, "lengths": lengths}
             return answer(model(inputs, training=False)) | {"characters_read": known}
 
-        serve.resources = table.resources  # type: ignore[attr-defined]
-        return serve
+        return ServingFunction(serve, resources=table.resources)
 
     def build_ids(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
         answer = class_answers(assets)

@@ -9,19 +9,22 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.endpoints.text import TextTable
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from kerasd2l import decoding
 else:
     tf = lazy("tensorflow")
+    decoding = lazy("kerasd2l.decoding")
 
 MOST_TOKENS = 10_000  # written by one call
 
 
 def text_generator(
-    generate: Callable[..., tf.Tensor],
+    steps: Callable[[keras.Model], tuple[Callable, Callable]],
     *,
     num_tokens: int = 50,
     temperature: float = 0.0,
@@ -39,8 +42,8 @@ def text_generator(
     never written. An empty prefix goes on from the most frequent token, which is not shown.
 
     Args:
-        generate: (model, tokens, num_tokens=, lengths=, temperature=, noise=) -> (B, num_tokens)
-            int32, usually `models.generate`.
+        steps: (model) -> the functions that `decoding.generate` needs, usually
+            `models.step_by_step`.
         num_tokens: int, default of `generate` and what `serving_default` writes. Default: 50.
         temperature: float, likewise. Default: 0, greedy.
         prefix: str, for the example.
@@ -66,10 +69,10 @@ def text_generator(
         )
     defaults = {"num_tokens": num_tokens, "temperature": temperature, "seed": 0}
 
-    def build(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        return _writer(generate, model, assets, defaults)
+    def build(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
+        return _writer(steps(model), assets, defaults)
 
-    def build_default(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
+    def build_default(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         write = build(model, assets)
 
         def serve(prefix):
@@ -80,8 +83,7 @@ def text_generator(
                 tf.constant(0, tf.int64),
             )
 
-        serve.resources = write.resources  # type: ignore[attr-defined]
-        return serve
+        return ServingFunction(serve, resources=write.resources)
 
     def example() -> dict[str, Any]:
         return {"prefix": np.array([prefix, "", prefix[:3]], dtype=object)}
@@ -100,11 +102,10 @@ def text_generator(
 
 
 def _writer(
-    generate: Callable[..., tf.Tensor],
-    model: keras.Model,
+    steps: tuple[Callable, Callable],
     assets: Mapping[str, Any],
     defaults: Mapping[str, Any],
-) -> Callable[..., dict]:
+) -> ServingFunction:
     """Return (prefix, num_tokens, temperature, seed) -> {"text"}, its table and its defaults."""
     table = TextTable(assets["vocabulary"], assets["tokenizer"])
     characters = assets["tokenizer"]["level"] == "char"
@@ -121,8 +122,8 @@ def _writer(
             seeds = tf.stack([seed, tf.cast(t, tf.int64)])
             return tf.random.stateless_uniform(shape, seeds)
 
-        written = generate(
-            model,
+        written = decoding.generate(
+            *steps,
             ids.to_tensor(),
             num_tokens=num_tokens,
             lengths=lengths,
@@ -135,9 +136,7 @@ def _writer(
             parts.insert(1, tf.where(both, " ", ""))
         return {"text": tf.strings.join(parts)}
 
-    write.resources = table.resources  # type: ignore[attr-defined]
-    write.defaults = dict(defaults)  # type: ignore[attr-defined]
-    return write
+    return ServingFunction(write, resources=table.resources, defaults=dict(defaults))
 
 
 def _checked(num_tokens: tf.Tensor, temperature: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,7 @@ def table_regressor(
     if not columns or len(set(names)) != len(names):
         raise ValueError(f"The columns must be one or more different names. Received: {columns}.")
 
-    def build(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
+    def build(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         for key, wanted in (("numeric", numeric), ("categorical", categorical)):
             if list(assets.get(key, {})) != list(wanted):
                 raise ValueError(
@@ -76,8 +76,7 @@ def table_regressor(
             result = model(tf.concat(parts, axis=1), training=False)  # (B, 1)
             return {output: tf.cast(tf.reshape(result, (-1,)), tf.float32)}
 
-        predict.resources = tables  # type: ignore[attr-defined]
-        return predict
+        return ServingFunction(predict, resources=tables)
 
     kinds = dict.fromkeys(numeric, "float32") | dict.fromkeys(categorical, "string")
     return Endpoint(

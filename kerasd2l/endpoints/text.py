@@ -24,7 +24,7 @@ class TextTable:
 
         table = endpoints.TextTable(assets["vocabulary"], assets["tokenizer"])
         def serve(text): ...
-        serve.resources = table.resources
+        return ServingFunction(serve, resources=table.resources)
 
     Bytes that are not UTF-8 become U+FFFD, which no vocabulary knows: `<unk>`, number 0.
 

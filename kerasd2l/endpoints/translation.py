@@ -1,4 +1,4 @@
-"""Translating inside a graph: the beam search, and the signatures of every translator.
+"""The signatures of every translator: sentences in, sentences out.
 
 A model of `models.EncoderDecoder`'s kind is all that is needed: `encode(source, lengths)` gives a
 state, `decode(tokens, state)` the logits of the next tokens and the next state.
@@ -6,20 +6,23 @@ state, `decode(tokens, state)` the logits of the next tokens and the next state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.endpoints.text import TextTable
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from kerasd2l import decoding
 else:
     tf = lazy("tensorflow")
+    decoding = lazy("kerasd2l.decoding")
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 MOST = 100  # a served beam: one request must not take all the memory
@@ -69,24 +72,21 @@ def translator(
     text = {"text": TensorSpec((None,), "string")}
     texts = np.array([item.encode() for item in example], dtype=object)
 
-    def build_plain(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
+    def build_plain(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         run = _Translator(model, assets)
 
         def serve(text):
             return run(text, tf.constant(beam_size), tf.constant(length_exponent, tf.float32))
 
-        serve.resources = run.resources  # type: ignore[attr-defined]
-        return serve
+        return ServingFunction(serve, resources=run.resources)
 
-    def build_settings(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
+    def build_settings(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         run = _Translator(model, assets)
 
         def serve(text, beam_size, length_exponent):
             return run(text, beam_size, length_exponent)
 
-        serve.resources = run.resources  # type: ignore[attr-defined]
-        serve.defaults = defaults  # type: ignore[attr-defined]
-        return serve
+        return ServingFunction(serve, resources=run.resources, defaults=defaults)
 
     settings = {"beam_size": TensorSpec((), "int32"), "length_exponent": TensorSpec((), "float32")}
     sample = {"text": texts, "beam_size": np.int32(2), "length_exponent": np.float32(0)}
@@ -131,127 +131,6 @@ def translate(
     return found
 
 
-def beam_search(
-    model: Any,
-    source: tf.Tensor,
-    source_lengths: tf.Tensor,
-    *,
-    max_steps: int,
-    beam_size: int | tf.Tensor = 4,
-    length_exponent: float | tf.Tensor = 0.75,
-    begin: int = 2,
-    end: int = 3,
-    forbidden: Sequence[int] = (1, 2),
-) -> dict[str, tf.Tensor]:
-    """Search for the most probable sequences, k at a time, for a batch and inside a graph.
-
-    At each step every unfinished hypothesis is continued by every token, and the most probable
-    continuations stay, as many as the beam has places; one that ends is finished and keeps its
-    place. So k = 1 is the greedy choice, and a k as large as the number of sequences misses none.
-    Finished ones, and those as long as allowed, are ranked by log P / L^exponent, where L counts
-    `end`, too. Section: "beam-search".
-
-    Args:
-        model: with `encode(source, lengths)` -> state and `decode(tokens, state)` -> (logits
-            (n, 1, V), state), as `models.EncoderDecoder`.
-        source: (B, S) int32.
-        source_lengths: (B,) int32.
-        max_steps: int T, no sequence has more tokens.
-        beam_size: int k >= 1, or a scalar tensor.
-        length_exponent: float, 0: no reward for length; or a scalar tensor.
-        begin: int, the token that the decoder begins with. Default: 2, `<bos>`.
-        end: int, the token that ends a sequence. Default: 3, `<eos>`.
-        forbidden: tokens that no sequence holds; their probability is lost, not shared out.
-
-    Returns:
-        "ids" (B, k, T) int32, best first, filled with `end`; "lengths" (B, k) int32, tokens with
-        `end`; "log_probs" and "scores" (B, k) float32. Where there are fewer than k sequences, the
-        rest has the score -inf.
-
-    Reference:
-        Sutskever et al., Sequence to sequence learning with neural networks, 2014.
-    """
-    k = tf.convert_to_tensor(beam_size, tf.int32)
-    batch = tf.shape(source)[0]
-    state = tf.nest.map_structure(
-        lambda part: tf.repeat(part, k, axis=0), model.encode(source, source_lengths)
-    )
-    beam = {
-        "ids": tf.fill([batch, k, max_steps], end),
-        "lengths": tf.zeros([batch, k], tf.int32),
-        "log_probs": tf.where(tf.range(k) > 0, -np.inf, tf.zeros([batch, k])),
-        "finished": tf.zeros([batch, k], tf.bool),
-        "last": tf.fill([batch, k], begin),
-    }
-
-    def go_on(step, beam, state):
-        goes = ~beam["finished"] & (beam["log_probs"] > -np.inf)
-        return (step < max_steps) & tf.reduce_any(goes)
-
-    def advance(step, beam, state):
-        logits, state = model.decode(tf.reshape(beam["last"], [-1, 1]), state)
-        beam, rows = _select(beam, _log_probabilities(logits, forbidden), step, end)
-        return step + 1, beam, tf.nest.map_structure(lambda part: tf.gather(part, rows), state)
-
-    shapes = {key: tf.TensorShape([None, None, *part.shape[2:]]) for key, part in beam.items()}
-    shapes["ids"] = tf.TensorShape([None, None, max_steps])
-    state_shapes = tf.nest.map_structure(lambda p: tf.TensorShape([None, *p.shape[1:]]), state)
-    _, beam, _ = tf.while_loop(
-        go_on,
-        advance,
-        (tf.constant(0), beam, state),
-        shape_invariants=(tf.TensorShape([]), shapes, state_shapes),
-    )
-    lengths = tf.cast(tf.maximum(beam["lengths"], 1), tf.float32)
-    scores, order = tf.math.top_k(beam["log_probs"] / lengths**length_exponent, k)
-    found = {
-        key: tf.gather(beam[key], order, batch_dims=1) for key in ("ids", "lengths", "log_probs")
-    }
-    return {**found, "scores": scores}
-
-
-def _log_probabilities(logits: tf.Tensor, forbidden: Sequence[int]) -> tf.Tensor:
-    """Return log-probabilities (n, V) of the next token from logits (n, 1, V)."""
-    found = tf.nn.log_softmax(tf.cast(logits[:, 0], tf.float32))
-    banned = np.zeros(logits.shape[-1], np.float32)
-    banned[[token for token in forbidden if token < len(banned)]] = -np.inf
-    return found + banned
-
-
-def _select(
-    beam: Mapping[str, tf.Tensor], log_probs: tf.Tensor, step: tf.Tensor, end: int
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Choose the k best continuations; return the new beam, and the old rows they come from."""
-    batch, k = tf.unstack(tf.shape(beam["last"]))
-    size = log_probs.shape[-1]
-    is_end = tf.range(size) == end  # (V,)
-    stays = beam["finished"][..., None] & is_end  # (B, k, V): a finished one as it is
-    more = tf.where(
-        beam["finished"][..., None],
-        tf.where(is_end, 0.0, -np.inf),
-        tf.reshape(log_probs, [batch, k, size]),
-    )
-    total = beam["log_probs"][..., None] + more
-    rank = tf.reshape(tf.where(stays, np.inf, total), [batch, k * size])
-    _, places = tf.math.top_k(rank, k)  # (B, k)
-    parents, last = places // size, places % size
-    found = {
-        key: tf.gather(beam[key], parents, batch_dims=1) for key in ("ids", "lengths", "finished")
-    }
-    reached = tf.gather(tf.reshape(total, [batch, k * size]), places, batch_dims=1)
-    alive = reached > -np.inf
-    grows = alive & ~found["finished"]
-    here = (tf.range(beam["ids"].shape[2]) == step) & grows[..., None]  # (B, k, T)
-    rows = tf.reshape(parents + tf.range(batch)[:, None] * k, [-1])
-    return {
-        "ids": tf.where(here, last[..., None], found["ids"]),
-        "lengths": found["lengths"] + tf.cast(grows, tf.int32),
-        "log_probs": reached,
-        "finished": alive & (last == end),
-        "last": last,
-    }, rows
-
-
 class _Translator:
     """Texts to translations with a model, its vocabularies and the beam search."""
 
@@ -293,10 +172,9 @@ class _Translator:
         source, lengths = self.source.encode_padded(
             text, padding=self.padding, length=self.num_steps, end=self.source_end
         )
-        best = beam_search(
-            self.model,
-            source,
-            lengths,
+        best = decoding.beam_search(
+            self._step,
+            self.model.encode(source, lengths),
             max_steps=self.num_steps,
             beam_size=beam_size,
             length_exponent=length_exponent,
@@ -304,9 +182,13 @@ class _Translator:
             end=self.ids[EOS],
             forbidden=(self.ids[PAD], self.ids[BOS]),
         )
-        found = self.target.decode(best["ids"][:, 0], end=self.ids[EOS])
+        said = self.target.decode(best["ids"][:, 0], end=self.ids[EOS])
         return {
-            "translation": tf.where(words > 0, found, ""),
+            "translation": tf.where(words > 0, said, ""),
             "score": tf.where(words > 0, best["scores"][:, 0], 0.0),
             "words_left_out": tf.maximum(words - self.num_steps, 0),
         }
+
+    def _step(self, token: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        logits, state = self.model.decode(token[:, None], state)  # (n, 1, V)
+        return logits[:, 0], state

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "load_model": "kerasfile",
         "verify": "check",
         "manifest": "manifest",
+        "find": "versions",
         "SavedModelError": "manifest",
     },
 )

@@ -51,9 +51,9 @@ def export(
         recipe_name: str, full name of the recipe, for the manifest.
         endpoints: the signatures, "serving_default" first. The function that `endpoint.build`
             returns is called with the named inputs and returns a dict. Lookup tables and other
-            TensorFlow resources that are not part of `model` must be named: give the function an
-            attribute `resources`, a list of trackables. An attribute `defaults`, a dict of values
-            for the last inputs, makes these optional: they stand in the SavedModel's signature.
+            TensorFlow resources that are not part of `model` must be named: return a
+            `recipe.ServingFunction` with them as its `resources`. Its `defaults`, values for the
+            last inputs, make these optional: they stand in the SavedModel's signature.
         assets: plain data for `endpoint.build`: class names, vocabulary.
         directory: the savedmodels folder.
         name: str, name under which the model is served.
@@ -183,8 +183,7 @@ def _write_archive(
     for endpoint in endpoints:
         built = endpoint.build(model, assets)
         if not isinstance(built, ServingFunction):
-            extra: Any = {key: getattr(built, key, {}) for key in ("resources", "defaults")}
-            built = ServingFunction(built, **extra)
+            built = ServingFunction(built)
         for resource in built.resources:
             archive.track(resource)
         specs = [

@@ -1,7 +1,7 @@
 """Language models: what comes next, told from a recurrent state.
 
 Sections: "rnn-scratch", "rnn-concise", "gru", "lstm", "deep-rnn", "bi-rnn". A model is an encoding
-of tokens, recurrent layers, and a dense layer to one logit for each token; `generation.py` makes it
+of tokens, recurrent layers, and a dense layer to one logit for each token; `decoding` makes it
 write.
 """
 

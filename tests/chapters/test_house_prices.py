@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from kerasd2l.chapters.multilayer_perceptrons.house_prices import write_submission
+from kerasd2l.chapters.multilayer_perceptrons.kaggle_house_price import write_submission
 
 from kerasd2l import load
 from kerasd2l.cli import main

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from kerasd2l import finding, models
 from kerasd2l.cli import main
 from kerasd2l.data import DataError, Source
+from kerasd2l.decoding import generate
 from kerasd2l.export import load_model
 from kerasd2l.run import Run
 from kerasd2l.training import Preempted, RecipeError, make_strategy
@@ -172,7 +173,8 @@ def test_a_bidirectional_model_copies_the_answer_and_cannot_write(tmp_path):
     saved = load_model(tmp_path / "run" / "model.keras")
     ids = np.array([[5, 3, 8, 1, 2]])
     np.testing.assert_array_equal(
-        models.generate(saved, ids, num_tokens=3), models.generate(model, ids, num_tokens=3)
+        generate(*models.step_by_step(saved), ids, num_tokens=3),
+        generate(*models.step_by_step(model), ids, num_tokens=3),
     )
     assert len(data.assets["vocabulary"]) == 28
 

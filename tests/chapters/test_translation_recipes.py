@@ -6,15 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from kerasd2l import training
-from kerasd2l.chapters.recurrent_modern import (
-    bleu_scores,
-    encoder_decoder,
-    search_strategies,
-    seq2seq_gru,
-    seq2seq_lstm,
-    translation_report,
-)
+from kerasd2l import load, training
+from kerasd2l.chapters.recurrent_modern import seq2seq
 from kerasd2l.data import DataError, Source
 from kerasd2l.export import export
 
@@ -41,7 +34,7 @@ def test_the_loss_is_the_mean_over_real_tokens_or_the_books():
 
     found = {}
     for divide_by in ("tokens", "steps"):
-        recipe = seq2seq_gru(**SMALL, divide_by=divide_by, dropout_rate=0.0, batch_size=64)
+        recipe = load("seq2seq_gru", **SMALL, divide_by=divide_by, dropout_rate=0.0, batch_size=64)
         keras.utils.set_random_seed(3)
         loaded = recipe.data(Source("builtin", seed=1))
         model = recipe.model(loaded)
@@ -56,14 +49,16 @@ def test_the_loss_is_the_mean_over_real_tokens_or_the_books():
 
 
 def test_training_learns():
-    _, _, history = trained(seq2seq_gru(**SMALL, learning_rate=0.02, batch_size=32), epochs=4)
+    _, _, history = trained(
+        load("seq2seq_gru", **SMALL, learning_rate=0.02, batch_size=32), epochs=4
+    )
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
     assert history[-1]["test_perplexity"] == pytest.approx(np.exp(history[-1]["test_loss"]), 0.02)
 
 
 @pytest.mark.slow  # every recipe's two replicas are checked by test_recipes.py
 def test_two_replicas_are_as_one_when_sentences_differ_in_length():
-    found = seq2seq_gru(**SMALL, dropout_rate=0.0, clip_norm=0.5, batch_size=24)
+    found = load("seq2seq_gru", **SMALL, dropout_rate=0.0, clip_norm=0.5, batch_size=24)
     one, _, first = trained(found, limit=4)
     strategy = training.make_strategy("mirrored", replicas=2)
     two, _, second = trained(found, strategy=strategy, limit=4)
@@ -85,7 +80,7 @@ def write(folder, **files):
 
 
 def test_files_of_different_length_or_in_another_encoding(tmp_path):
-    read = seq2seq_gru().data
+    read = load("seq2seq_gru").data
     odd = write(tmp_path / "odd" / "multi30k", train_fr=b"Un chien .\n" * 39)
     with pytest.raises(DataError, match=r"train.en.gz has 40 lines, .*train.fr.gz has 39"):
         read(Source("files", data_dir=odd))
@@ -107,14 +102,14 @@ def test_files_of_different_length_or_in_another_encoding(tmp_path):
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        seq2seq_gru(**arguments)
+        load("seq2seq_gru", **arguments)
     with pytest.raises(ValueError, match=message):
-        seq2seq_lstm(**arguments)
+        load("seq2seq_lstm", **arguments)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_shapes_of_encoder_and_decoder(cell):
-    values = encoder_decoder(cell=cell).run().values
+    values = load("encoder_decoder", cell=cell).run().values
     assert values["outputs of the encoder (B, S, H)"] == [4, 7, 16]  # the book's, batch first
     assert values["hidden states of the encoder (layers, B, H)"] == [2, 4, 16]
     assert values["logits of the decoder (B, T, V)"] == [4, 7, 10]
@@ -125,7 +120,7 @@ def test_shapes_of_encoder_and_decoder(cell):
 
 
 def test_searches_of_the_books_example():
-    found = search_strategies(beam_size=3).run()
+    found = load("search_strategies", beam_size=3).run()
     values = found.values
     assert values["greedy: found"] == "A B C <eos>"
     assert values["greedy: probability"] == pytest.approx(0.048)  # d2l, "beam-search"
@@ -137,13 +132,13 @@ def test_searches_of_the_books_example():
     assert values["its probability"] == pytest.approx(0.1, rel=1e-5)
     assert list(found.figures) == ["search"]
     with pytest.raises(ValueError, match="`beam_size` must be at least 1"):
-        search_strategies(beam_size=0)
+        load("search_strategies", beam_size=0)
     with pytest.raises(ValueError, match="`length_exponent` must be a number of at least 0"):
-        search_strategies(length_exponent=float("nan"))
+        load("search_strategies", length_exponent=float("nan"))
 
 
 def test_scores_of_the_books_translation():
-    values = bleu_scores().run().values
+    values = load("bleu_scores").run().values
     # precisions 4/5 and 3/4 (d2l, "seq2seq"), one word too few
     assert values["A B B C D"]["k = 2"] == pytest.approx(
         np.exp(1 - 6 / 5) * (4 / 5) ** 0.5 * (3 / 4) ** 0.25
@@ -153,10 +148,10 @@ def test_scores_of_the_books_translation():
 
 
 def test_report_of_a_saved_translator(tmp_path):
-    found = seq2seq_gru(**{**SMALL, "num_examples": None}, learning_rate=0.02)
+    found = load("seq2seq_gru", **{**SMALL, "num_examples": None}, learning_rate=0.02)
     model, loaded, _ = trained(found, epochs=2)
     path = export(model, "x/y", found.endpoints, loaded.assets, tmp_path, name="small")
-    result = translation_report(model=str(path.parent), count=40, beam_size=3).run()
+    result = load("translation_report", model=str(path.parent), count=40, beam_size=3).run()
     values = result.values
     assert values["sentences"] == 40
     for name in ("greedy", "beam 3"):
@@ -171,33 +166,29 @@ def test_report_of_a_saved_translator(tmp_path):
 
 
 def test_corpus_bleu_is_sacrebleus(monkeypatch):
-    from kerasd2l.chapters.recurrent_modern import translating
-
     references = ["Deux chiens jouent.", "Un homme, assis !"]
-    monkeypatch.setattr(translating.importlib.util, "find_spec", lambda name: None)
-    _, summary = translating._score(["deux chiens jouent .", "rien"], references)
+    monkeypatch.setattr(seq2seq.importlib.util, "find_spec", lambda name: None)
+    _, summary = seq2seq._score(["deux chiens jouent .", "rien"], references)
     assert summary["sacreBLEU"] == "not computed: pip install sacrebleu"
     assert summary["right to the letter"] == 0.5
     monkeypatch.undo()
     pytest.importorskip("sacrebleu")
-    _, summary = translating._score(["deux chiens jouent .", "un homme , assis !"], references)
+    _, summary = seq2seq._score(["deux chiens jouent .", "un homme , assis !"], references)
     assert summary["sacreBLEU"] == pytest.approx(100) and "tok:13a" in summary["signature"]
-    _, summary = translating._score(["deux chiens jouent .", "rien du tout"], references)
+    _, summary = seq2seq._score(["deux chiens jouent .", "rien du tout"], references)
     assert 0 < summary["sacreBLEU"] < 100
 
 
 def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch):
-    from kerasd2l.chapters.recurrent_modern import translating
-
     lines = [f"It is {hour} o'clock.\tIl est {hour} heures.\n" for hour in range(20)]
     (tmp_path / "fra-eng").mkdir()
     (tmp_path / "fra-eng" / "fra.txt").write_text("".join(lines), "utf8")
     monkeypatch.setenv("KERASD2L_DATA", str(tmp_path))
     arguments = {"corpus": "fra", "num_examples": 15, "longer": "cut", "num_steps": 8}
-    found = translating._test_pairs("files", arguments)
+    found = seq2seq._test_pairs("files", arguments)
     assert [english for english, _ in found] == [f"It is {hour} o'clock." for hour in range(15, 20)]
     with pytest.raises(DataError, match=r"no pairs to test with: .* trained on all 20 pairs"):
-        translating._test_pairs("files", arguments | {"num_examples": None})
+        seq2seq._test_pairs("files", arguments | {"num_examples": None})
 
 
 @pytest.mark.parametrize(
@@ -206,4 +197,4 @@ def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch)
 )
 def test_report_refuses(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be"):
-        translation_report(**{name: value})
+        load("translation_report", **{name: value})

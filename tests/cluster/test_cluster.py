@@ -11,7 +11,8 @@ import time
 import pytest
 
 from kerasd2l.cluster import rendezvous
-from kerasd2l.cluster.cluster import Cluster, ClusterError, preflight
+from kerasd2l.cluster.cluster import Cluster, ClusterError
+from kerasd2l.cluster.preflight import preflight
 
 TWO = {"worker": ["host0:2222", "host1:2222"]}
 
@@ -347,7 +348,7 @@ def test_lost_lines_strand_nobody(monkeypatch):
 
 SCRIPT = """
 import sys
-from kerasd2l.cluster.cluster import Cluster, preflight
+from kerasd2l.cluster import Cluster, preflight
 addresses, index, timeout = sys.argv[1].split(","), int(sys.argv[2]), float(sys.argv[3])
 print("up", flush=True)
 preflight(Cluster({"worker": addresses}, "worker", index), timeout=timeout, log=print)
@@ -407,7 +408,7 @@ def test_timeout_must_be_positive():
 
 TENSORFLOW = """
 import sys
-from kerasd2l.cluster.cluster import Cluster, preflight
+from kerasd2l.cluster import Cluster, preflight
 addresses, index = sys.argv[1].split(","), int(sys.argv[2])
 cluster = Cluster({"worker": addresses}, "worker", index)
 import os

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from kerasd2l import layers, models
 from kerasd2l.cli import main
 from kerasd2l.data import Tokenizer, Vocab, text
+from kerasd2l.decoding import generate
 from kerasd2l.endpoints import text_generator
 from kerasd2l.export import export, verify
 from kerasd2l.serving import InputError, load
@@ -42,7 +43,7 @@ def exported(tokenizer, folder, elsewhere=False, num_tokens=12, **options):
     vocab = Vocab([tokenizer(line) for line in LINES])
     model = language_model(vocab, **options)
     assets = {"vocabulary": vocab.tokens, "tokenizer": tokenizer.to_assets()}
-    endpoints = text_generator(models.generate, num_tokens=num_tokens)
+    endpoints = text_generator(models.step_by_step, num_tokens=num_tokens)
     path = export(model, "tests/writer", endpoints, assets, folder, name="writer")
     if elsewhere:  # all texts again in a process that has neither this library nor Keras
         found = verify(path, model, endpoints, assets, start=without_this_library())
@@ -71,7 +72,9 @@ def test_the_savedmodel_writes_what_the_keras_model_writes(tmp_path, kind):
     for settings in ({}, {"temperature": 0.8, "seed": 11, "num_tokens": n}):
         found = ask(served, *prefixes, **settings)
         ids, lengths = text.pad_batch([vocab[list(prefix)] for prefix in prefixes], padding=0)
-        written = models.generate(model, ids, lengths=lengths, **{"num_tokens": n, **settings})
+        written = generate(
+            *models.step_by_step(model), ids, lengths=lengths, **{"num_tokens": n, **settings}
+        )
         for prefix, one, tokens in zip(prefixes, found, np.asarray(written), strict=True):
             assert one == prefix + "".join(vocab.to_tokens(tokens))
         assert len(set(found[0][8:])) > 1
@@ -114,7 +117,7 @@ def test_unknown_characters_are_read_as_unknown_and_shown_as_they_came(tmp_path)
     (found,) = ask(served, "the Zoë 木 ")
     ids = vocab[list("the Zoë 木 ")]
     assert ids.count(0) == 3
-    written = models.generate(model, [ids], num_tokens=12)
+    written = generate(*models.step_by_step(model), [ids], num_tokens=12)
     assert found == "the Zoë 木 " + "".join(vocab.to_tokens(np.asarray(written)[0]))
     assert "<unk>" not in "".join(ask(served, "a", temperature=50.0, num_tokens=500))
     damaged = served.call({"prefix": np.array([b"th\xff\xfe"], dtype=object)})["text"][0]
@@ -125,7 +128,9 @@ def test_words_are_joined_by_spaces(tmp_path):
     path, model, vocab = exported(WORDS, tmp_path)
     served = load(path)
     (found,) = ask(served, " The  time ")
-    written = np.asarray(models.generate(model, [vocab[["the", "time"]]], num_tokens=12))[0]
+    written = np.asarray(
+        generate(*models.step_by_step(model), [vocab[["the", "time"]]], num_tokens=12)
+    )[0]
     assert found == " ".join(["the", "time", *vocab.to_tokens(written)])
     assert ask(served, "the", num_tokens=0) == ["the"]
     assert not ask(served, "")[0].startswith(" ") and len(ask(served, "")[0].split()) == 12
@@ -149,7 +154,7 @@ def test_settings_out_of_range(writer, settings, message):
 @pytest.mark.parametrize("arguments", [{"num_tokens": -1}, {"temperature": float("nan")}])
 def test_defaults_out_of_range(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
-        text_generator(models.generate, **arguments)
+        text_generator(models.step_by_step, **arguments)
 
 
 def test_the_command_line_prints_text(writer):

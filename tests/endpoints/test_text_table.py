@@ -12,7 +12,7 @@ from kerasd2l.data.sets import time_machine, translation
 from kerasd2l.endpoints import TextTable
 from kerasd2l.export import verify
 from kerasd2l.export.savedmodel import export
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 REAL = os.environ.get("KERASD2L_DATA")
 RAW = Tokenizer("char", (), lower=False, strip=False)
@@ -135,8 +135,7 @@ def test_table_is_tracked_and_works_where_neither_keras_nor_this_library_is(tmp_
             echo = table.decode(ids, lengths=lengths)
             return {"ids": ids, "echo": echo, "score": model(tf.cast(ids[:, :1], tf.float32))}
 
-        serve.resources = table.resources
-        return serve
+        return ServingFunction(serve, resources=table.resources)
 
     endpoints = (
         Endpoint(

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l.data.sets import translation
-from kerasd2l.endpoints import beam_search, translate, translator
+from kerasd2l.decoding import beam_search
+from kerasd2l.endpoints import translate, translator
 from kerasd2l.export import export, verify
 from kerasd2l.models import seq2seq
 from kerasd2l.serving import InputError, load
@@ -85,7 +86,12 @@ def every_sequence(step, size, steps, exponent):
 
 
 def search(model, batch, **arguments):
-    found = beam_search(model, np.zeros((batch, 2), "int32"), np.ones(batch, "int32"), **arguments)
+    def step(token, state):
+        logits, state = model.decode(token[:, None], state)
+        return logits[:, 0], state
+
+    state = model.encode(np.zeros((batch, 2), "int32"), np.ones(batch, "int32"))
+    found = beam_search(step, state, **arguments)
     return {key: value.numpy() for key, value in found.items()}
 
 

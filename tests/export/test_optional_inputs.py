@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from kerasd2l.cli import main
 from kerasd2l.export import export, verify
-from kerasd2l.recipe import Endpoint, TensorSpec
+from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 from kerasd2l.serving import InputError, load
 
 
@@ -29,8 +29,7 @@ def endpoint(name, defaults, **more):
             joined = tf.strings.reduce_join(many, axis=1)
             return {"echo": tf.strings.join([joined, tf.fill(tf.shape(joined), between)])}
 
-        repeat.defaults = defaults
-        return repeat
+        return ServingFunction(repeat, defaults=defaults)
 
     return Endpoint(
         name, signature, build, lambda: {"text": [b"a", b"b"], "repeats": 1, "between": b"-"}

@@ -15,7 +15,7 @@ from tiny_models import CLASSES, make_linear, make_normed, make_subclassed
 from kerasd2l.export import manifest
 from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.savedmodel import export, export_run
-from kerasd2l.recipe import Endpoint, Recipe, TensorSpec
+from kerasd2l.recipe import Endpoint, Recipe, ServingFunction, TensorSpec
 from kerasd2l.run import RunError
 
 
@@ -114,8 +114,7 @@ def test_lookup_tables_named_as_resources_are_in_the_export(tmp_path, linear):
         def serve(x):
             return {"ids": table.lookup(x)}
 
-        serve.resources = [table]
-        return serve
+        return ServingFunction(serve, resources=[table])
 
     one = endpoint(build, x=TensorSpec((None,), "string"))
     path = export(linear, "x/y", (one,), {"words": ["a", "b"]}, tmp_path, name="m")

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l import layers, models, scratch
+from kerasd2l.decoding import generate
 from kerasd2l.testing import check_layer, check_model
 
 V = 7
@@ -210,14 +211,14 @@ def padded():
 @pytest.mark.parametrize("kinds", [("rnn",), ("gru", "lstm"), ("gru_scratch", "lstm_scratch")])
 def test_greedy_text_is_that_of_reading_all_anew(kinds):
     model = build(*kinds, seed=3)
-    found = np.asarray(models.generate(model, **padded(), num_tokens=10))
+    found = np.asarray(generate(*models.step_by_step(model), **padded(), num_tokens=10))
     assert found.tolist() == [naive(model, prefix, 10) for prefix in PREFIXES]
     assert len({tuple(row) for row in found.tolist()}) > 1
 
 
 def test_a_bidirectional_model_reads_all_anew():
     model = build("bidirectional", "bidirectional")
-    found = np.asarray(models.generate(model, **padded(), num_tokens=4))
+    found = np.asarray(generate(*models.step_by_step(model), **padded(), num_tokens=4))
     assert found.tolist() == [naive(model, prefix, 4) for prefix in PREFIXES]
 
 
@@ -226,7 +227,8 @@ def test_a_model_trained_with_carried_state_writes_from_zero():
     x = {"tokens": tokens(2, 4), "start": np.zeros(2, bool), "row": np.arange(2, dtype="int32")}
     carried(x, training=True)
     found = [
-        models.generate(m, **padded(), num_tokens=8, temperature=1.0) for m in (carried, plain)
+        generate(*models.step_by_step(m), **padded(), num_tokens=8, temperature=1.0)
+        for m in (carried, plain)
     ]
     np.testing.assert_array_equal(*found)
 
@@ -235,7 +237,9 @@ def test_draws_follow_the_softmax_of_the_temperature():
     model, rows = build("gru"), 20_000
     for temperature in (0.7, 2.0):
         prefix = np.tile([[3, 1, 4]], (rows, 1))
-        drawn = models.generate(model, prefix, num_tokens=1, temperature=temperature, seed=5)
+        drawn = generate(
+            *models.step_by_step(model), prefix, num_tokens=1, temperature=temperature, seed=5
+        )
         counts = np.bincount(np.asarray(drawn)[:, 0], minlength=V)
         logits = np.array(model(prefix[:1]))[0, -1, 1:] / temperature
         wanted = rows * np.exp(logits) / np.exp(logits).sum()
@@ -248,22 +252,29 @@ def test_seeds_and_temperatures():
     model = build("lstm")
 
     def write(**options):
-        return np.asarray(models.generate(model, **padded(), num_tokens=30, **options)).tolist()
+        return np.asarray(
+            generate(*models.step_by_step(model), **padded(), num_tokens=30, **options)
+        ).tolist()
 
     assert write(temperature=1.0, seed=3) == write(temperature=1.0, seed=3)
     assert write(temperature=1.0, seed=3) != write(temperature=1.0, seed=4)
     assert write(temperature=1e-30, seed=3) == write()
-    alone = models.generate(model, [PREFIXES[0]], num_tokens=30, temperature=1.0, seed=3)
+    alone = generate(
+        *models.step_by_step(model), [PREFIXES[0]], num_tokens=30, temperature=1.0, seed=3
+    )
     assert np.asarray(alone).tolist() == write(temperature=1.0, seed=3)[:1]
 
 
 def test_edges_of_the_prefix():
     model = build("gru")
-    none = models.generate(model, np.zeros((2, 0), int), num_tokens=5)
-    from_first = models.generate(model, [[1], [1]], num_tokens=5)
+    none = generate(*models.step_by_step(model), np.zeros((2, 0), int), num_tokens=5)
+    from_first = generate(*models.step_by_step(model), [[1], [1]], num_tokens=5)
     np.testing.assert_array_equal(none, from_first)
-    assert models.generate(model, [[1, 2]], num_tokens=0).shape == (1, 0)
-    assert models.generate(model, np.zeros((0, 3), int), num_tokens=4).shape == (0, 4)
+    assert generate(*models.step_by_step(model), [[1, 2]], num_tokens=0).shape == (1, 0)
+    assert generate(*models.step_by_step(model), np.zeros((0, 3), int), num_tokens=4).shape == (
+        0,
+        4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,7 +318,7 @@ def test_what_has_no_state_to_go_on_from():
 def test_what_cannot_be_written(changes, message):
     arguments = {"tokens": [[1, 2]], "num_tokens": 3} | changes
     with pytest.raises(ValueError, match=message):
-        models.generate(build("gru"), **arguments)
+        generate(*models.step_by_step(build("gru")), **arguments)
 
 
 def test_layers_that_go_backwards_are_refused():

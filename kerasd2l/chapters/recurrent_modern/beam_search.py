@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from kerasd2l import endpoints, figures, scratch
+from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
 np = lazy("numpy")
 tf = lazy("tensorflow")
+decoding = lazy("kerasd2l.decoding")
 
 
 STATES = ("healthy", "fever")
@@ -139,11 +140,10 @@ def _search_example(beam_size: int, length_exponent: float) -> DemoResult:
 
 def _best(k: int, steps: int, length_exponent: float) -> tuple[list[str], float]:
     """Search the example with a beam of k; return the best sequence and its score."""
-    source, lengths = np.zeros((1, 1), "int32"), np.ones(1, "int32")
-    found = endpoints.beam_search(
-        _Example(),
-        source,
-        lengths,
+    example = _Example()
+    found = decoding.beam_search(
+        example.step,
+        example.first(),
         max_steps=steps,
         beam_size=k,
         length_exponent=length_exponent,
@@ -168,10 +168,10 @@ class _Example:
         with np.errstate(divide="ignore"):
             self.logits = tf.constant(np.maximum(np.log(chances), -1e9))
 
-    def encode(self, source, lengths):
-        return tf.zeros(tf.shape(source)[0], tf.int32)
+    def first(self):
+        return tf.zeros(1, tf.int32)
 
-    def decode(self, tokens, state):
-        began = tokens[:, 0] == len(_TOKENS)
-        state = tf.where(began, 0, (state * 5 + tokens[:, 0] + 1) % 5**4)
-        return tf.gather(self.logits, state)[:, None], state
+    def step(self, token, state):
+        began = token == len(_TOKENS)
+        state = tf.where(began, 0, (state * 5 + token + 1) % 5**4)
+        return tf.gather(self.logits, state), state

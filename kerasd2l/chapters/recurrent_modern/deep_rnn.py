@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from kerasd2l import layers, scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.chapters._language_model import (
-    Corpus,
-    Implementation,
-    Partition,
-    Token,
-    language_recipe,
-)
 from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.language_model import (
+    ClippedDescent,
+    Corpus,
+    Network,
+    Writing,
+    language_model,
+)
 
 keras = lazy("keras")
 np = lazy("numpy")
@@ -90,22 +90,10 @@ def _apart(one: Any, other: Any) -> float:
 
 def deep_lstm_lm(
     *,
-    implementation: Implementation = "concise",
-    num_hiddens: int = 256,
-    num_layers: int = 2,
-    corpus: Corpus = "time_machine",
-    token: Token = "char",
-    partition: Partition = "sequential",
-    embed_size: int | None = None,
-    max_tokens: int | None = 10_000,
-    held_out_tokens: int = 5_000,
-    num_steps: int = 35,
-    learning_rate: float = 2.0,
-    clip_norm: float = 1.0,
-    num_tokens: int = 50,
-    temperature: float = 0.0,
-    batch_size: int = 32,
-    epochs: int = 500,
+    network: Network = Network(num_layers=2),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(2.0),
+    writing: Writing = Writing(),
 ) -> Recipe:
     """Train two layers of long short-term memory on The Time Machine, one on top of the other.
 
@@ -114,6 +102,12 @@ def deep_lstm_lm(
     Expected: perplexity on the training text 1.0, 500 epochs (d2l-zh, PyTorch).
     Command: kerasd2l train deep_lstm_lm --data files --export
     """
-    numbers = dict(locals())
-    as_published = (num_hiddens, num_layers, implementation) == (256, 2, "concise")
-    return language_recipe("deep-rnn", "lstm", 1.0 if as_published else None, **numbers)
+    return language_model(
+        "deep-rnn",
+        "lstm",
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=1.0 if network == Network(num_layers=2) else None,
+    )

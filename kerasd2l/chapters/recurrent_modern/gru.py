@@ -7,14 +7,14 @@ from typing import Any
 
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.chapters._language_model import (
-    Corpus,
-    Implementation,
-    Partition,
-    Token,
-    language_recipe,
-)
 from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.language_model import (
+    ClippedDescent,
+    Corpus,
+    Network,
+    Writing,
+    language_model,
+)
 
 keras = lazy("keras")
 np = lazy("numpy")
@@ -156,22 +156,10 @@ def _gradient_by_lag(layer, X):
 
 def gru_lm(
     *,
-    implementation: Implementation = "concise",
-    num_hiddens: int = 256,
-    num_layers: int = 1,
-    corpus: Corpus = "time_machine",
-    token: Token = "char",
-    partition: Partition = "sequential",
-    embed_size: int | None = None,
-    max_tokens: int | None = 10_000,
-    held_out_tokens: int = 5_000,
-    num_steps: int = 35,
-    learning_rate: float = 1.0,
-    clip_norm: float = 1.0,
-    num_tokens: int = 50,
-    temperature: float = 0.0,
-    batch_size: int = 32,
-    epochs: int = 500,
+    network: Network = Network(),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(),
+    writing: Writing = Writing(),
 ) -> Recipe:
     """Train gated recurrent units to predict the next character of The Time Machine.
 
@@ -182,8 +170,14 @@ def gru_lm(
     Measured on the 5,000 characters that follow: 7.3 after 149 epochs, 91 after 500.
     Command: kerasd2l train gru_lm --data files --export
     """
-    numbers = dict(locals())
-    published = 1.1 if implementation == "scratch" else 1.0
-    return language_recipe(
-        "gru", "gru", published if (num_hiddens, num_layers) == (256, 1) else None, **numbers
+    as_published = (network.num_hiddens, network.num_layers) == (256, 1)
+    perplexity = 1.1 if network.by_hand else 1.0
+    return language_model(
+        "gru",
+        "gru",
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=perplexity if as_published else None,
     )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from kerasd2l import data, endpoints, figures, serving, training
+from kerasd2l import data, endpoints, export, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
+from kerasd2l.tasks.translation import ClippedAdam, Network, Pairs, Search, translation
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
+tf = lazy("tensorflow")
 sacrebleu = lazy("sacrebleu")
 
 
@@ -41,9 +44,9 @@ def bleu_scores() -> Demo:
 def _score_translations() -> DemoResult:
     label = "A B C D E F"
     values: dict[str, object] = {"reference": label}
-    for translation in ("A B C D E F", "A B B C D", "A B", "F E D C B A", "X Y Z"):
-        lengths = range(1, min(4, len(translation.split())) + 1)
-        values[translation] = {f"k = {k}": metrics.bleu(translation, label, k) for k in lengths}
+    for said in ("A B C D E F", "A B B C D", "A B", "F E D C B A", "X Y Z"):
+        lengths = range(1, min(4, len(said.split())) + 1)
+        values[said] = {f"k = {k}": metrics.bleu(said, label, k) for k in lengths}
     words = label.split()
     shown = np.arange(1, len(words) + 1)
     curves = {
@@ -107,9 +110,9 @@ def _report(
     if model is None:
         translate = _small_translator(source, epochs, seed)
     else:
-        served = serving.load(model)
-        arguments = served.manifest.get("arguments", {})
-        translate = _served_translator(served)
+        folder = export.find(Path(model))
+        arguments = export.manifest.read(folder).get("arguments", {})
+        translate = _served_translator(folder)
     pairs = _test_pairs(source, arguments)[:count]
     texts = [english for english, _ in pairs]
     references = [french for _, french in pairs]
@@ -148,16 +151,21 @@ def _test_pairs(source: str, arguments: Mapping[str, Any]) -> list[tuple[str, st
     return splits["test"]
 
 
-def _served_translator(served: serving.Served):
+def _served_translator(folder: Path):
     """Return a function that translates with a SavedModel, a hundred sentences at a time."""
+    saved = tf.saved_model.load(str(folder))
+    signature = saved.signatures["translate"]
 
     def translate(texts, k, exponent):
-        found = []
+        said: list[bytes] = []
         for start in range(0, len(texts), 100):
-            part = {"text": texts[start : start + 100]}
-            settings = {"beam_size": k, "length_exponent": exponent}
-            found += served.call({**part, **settings}, "translate")["translation"].tolist()
-        return [text.decode("utf8", "replace") for text in found]
+            outputs = signature(
+                text=tf.constant(texts[start : start + 100]),
+                beam_size=tf.constant(k),
+                length_exponent=tf.constant(exponent),
+            )
+            said += outputs["translation"].numpy().tolist()
+        return [text.decode("utf8", "replace") for text in said]
 
     translate(["once, so that no later call takes the time of the first"], 2, 1.0)
     return translate
@@ -167,7 +175,9 @@ def _small_translator(source: str, epochs: int, seed: int):
     """Train a small translator of dates and amounts; return a function that translates."""
     keras.utils.set_random_seed(seed)
     found = seq2seq_gru(
-        num_examples=None, num_steps=8, min_freq=1, num_hiddens=64, num_layers=1, epochs=epochs
+        pairs=Pairs(num_examples=None, num_steps=8, min_freq=1),
+        network=Network(num_hiddens=64, num_layers=1),
+        descent=ClippedAdam(epochs=epochs),
     )
     loaded = found.data(data.Source(source, seed=seed))
     model = found.model(loaded)
@@ -220,22 +230,10 @@ def _by_length(texts: list[str], scores: dict[str, list[float]]):
 
 def seq2seq_gru(
     *,
-    corpus: Literal["multi30k", "fra"] = "multi30k",
-    num_examples: int | None = 600,
-    num_steps: int = 10,
-    min_freq: int = 2,
-    longer: Literal["cut", "drop"] = "cut",
-    embed_size: int = 32,
-    num_hiddens: int = 32,
-    num_layers: int = 2,
-    dropout_rate: float = 0.1,
-    divide_by: Literal["tokens", "steps"] = "tokens",
-    learning_rate: float = 0.005,
-    clip_norm: float = 1.0,
-    batch_size: int = 64,
-    epochs: int = 300,
-    beam_size: int = 4,
-    length_exponent: float = 0.75,
+    pairs: Pairs = Pairs(),
+    network: Network = Network(),
+    descent: ClippedAdam = ClippedAdam(),
+    search: Search = Search(),
 ) -> Recipe:
     """Train a GRU encoder and decoder to translate English into French, with teacher forcing.
 
@@ -251,28 +249,23 @@ def seq2seq_gru(
     Expected: book 0.019 to 0.029 as it prints it, which is 0.19 to 0.29 a token (fra.txt).
     Command: kerasd2l train seq2seq_gru --data builtin --export
     """
-    return _translator("gru", True, **locals())
+    return translation(
+        "seq2seq",
+        "gru",
+        pairs=pairs,
+        network=network,
+        descent=descent,
+        search=search,
+    )
 
 
 def seq2seq_lstm(
     *,
-    corpus: Literal["multi30k", "fra"] = "multi30k",
-    num_examples: int | None = 600,
-    num_steps: int = 10,
-    min_freq: int = 2,
-    longer: Literal["cut", "drop"] = "cut",
-    embed_size: int = 32,
-    num_hiddens: int = 32,
-    num_layers: int = 2,
-    dropout_rate: float = 0.1,
-    divide_by: Literal["tokens", "steps"] = "tokens",
+    pairs: Pairs = Pairs(),
+    network: Network = Network(),
     use_context: bool = False,
-    learning_rate: float = 0.005,
-    clip_norm: float = 1.0,
-    batch_size: int = 64,
-    epochs: int = 300,
-    beam_size: int = 4,
-    length_exponent: float = 0.75,
+    descent: ClippedAdam = ClippedAdam(),
+    search: Search = Search(),
 ) -> Recipe:
     """Train an LSTM encoder and decoder: the variant of the notes, without the repeated context.
 
@@ -281,68 +274,12 @@ def seq2seq_lstm(
     Expected: no figure is published for this variant.
     Command: kerasd2l train seq2seq_lstm --data builtin --export
     """
-    return _translator("lstm", **locals())
-
-
-def _translator(
-    cell: str,
-    use_context: bool,
-    *,
-    corpus: str,
-    num_examples: int | None,
-    num_steps: int,
-    min_freq: int,
-    longer: str,
-    embed_size: int,
-    num_hiddens: int,
-    num_layers: int,
-    dropout_rate: float,
-    divide_by: str,
-    learning_rate: float,
-    clip_norm: float,
-    batch_size: int,
-    epochs: int,
-    beam_size: int,
-    length_exponent: float,
-) -> Recipe:
-    if clip_norm <= 0:
-        raise ValueError(f"`clip_norm` must be positive. Received: clip_norm={clip_norm}.")
-
-    def network(loaded):
-        return models.seq2seq(
-            len(loaded.assets["source_vocabulary"]),
-            len(loaded.assets["target_vocabulary"]),
-            embed_size=embed_size,
-            num_hiddens=num_hiddens,
-            num_layers=num_layers,
-            dropout_rate=dropout_rate,
-            cell=cell,
-            use_context=use_context,
-            name=f"seq2seq_{cell}",
-        )
-
-    return Recipe(
-        section="seq2seq",
-        dataset="translation",
-        data=lambda source: data.translation.load(
-            source,
-            corpus=corpus,
-            batch_size=batch_size,
-            num_steps=num_steps,
-            num_examples=num_examples,
-            min_freq=min_freq,
-            longer=longer,
-            weights=divide_by,
-        ),
-        model=network,
-        optimizer=lambda: keras.optimizers.Adam(
-            learning_rate, epsilon=1e-8, global_clipnorm=clip_norm
-        ),
-        # the weights that come with the labels leave out the padding
-        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=lambda: [metrics.Perplexity(ignore_id=data.translation.PAD)],
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=endpoints.translator(beam_size=beam_size, length_exponent=length_exponent),
-        small_steps=True,  # measured: the book's sizes train 1.4 times as quickly
+    return translation(
+        "seq2seq",
+        "lstm",
+        pairs=pairs,
+        network=network,
+        descent=descent,
+        search=search,
+        use_context=use_context,
     )

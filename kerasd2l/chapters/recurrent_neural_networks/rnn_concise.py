@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from kerasd2l.chapters._language_model import (
-    Corpus,
-    Implementation,
-    Partition,
-    Token,
-    language_recipe,
-)
 from kerasd2l.recipe import Recipe
+from kerasd2l.tasks.language_model import (
+    ClippedDescent,
+    Corpus,
+    Network,
+    Writing,
+    language_model,
+    usual_units,
+)
 
 
 def rnn_lm(
     *,
-    implementation: Implementation = "concise",
-    num_hiddens: int | None = None,
-    num_layers: int = 1,
-    corpus: Corpus = "time_machine",
-    token: Token = "char",
-    partition: Partition = "sequential",
-    embed_size: int | None = None,
-    max_tokens: int | None = 10_000,
-    held_out_tokens: int = 5_000,
-    num_steps: int = 35,
-    learning_rate: float = 1.0,
-    clip_norm: float = 1.0,
-    num_tokens: int = 50,
-    temperature: float = 0.0,
-    batch_size: int = 32,
-    epochs: int = 500,
+    network: Network = Network(num_hiddens=None),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(),
+    writing: Writing = Writing(),
 ) -> Recipe:
     """Train a recurrent network to predict the next character of The Time Machine.
 
@@ -42,15 +31,15 @@ def rnn_lm(
     63 after 500. Served: the beginning of a text in, the text out.
     Command: kerasd2l train rnn_lm --data files --export
     """
-    numbers = dict(locals())
-    by_hand = implementation == "scratch"
-    usual = 512 if by_hand else 256
-    numbers["num_hiddens"] = usual if num_hiddens is None else num_hiddens
+    usual = usual_units("rnn", network)
     published = {(True, "sequential"): 1.0, (True, "random"): 1.5, (False, "sequential"): 1.3}
-    as_published = (numbers["num_hiddens"], num_layers) == (usual, 1)
-    return language_recipe(
-        "rnn-scratch" if by_hand else "rnn-concise",
+    as_published = network.num_hiddens in (None, usual) and network.num_layers == 1
+    return language_model(
+        f"rnn-{network.implementation}",
         "rnn",
-        published.get((by_hand, partition)) if as_published else None,
-        **numbers,
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=published.get((network.by_hand, corpus.partition)) if as_published else None,
     )

@@ -7,7 +7,15 @@ from typing import Any
 
 from kerasd2l import data, figures, training
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Demo, DemoResult, Endpoint, Expected, Recipe, TensorSpec
+from kerasd2l.recipe import (
+    Demo,
+    DemoResult,
+    Endpoint,
+    Expected,
+    Recipe,
+    ServingFunction,
+    TensorSpec,
+)
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -72,10 +80,8 @@ def _forecasts(num_lags: int, horizon: int) -> tuple[Endpoint, ...]:
         forecast = _forecaster(model)
         return lambda history: forecast(history, horizon)
 
-    def build_free(model: Any, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        forecast = _forecaster(model)
-        forecast.defaults = {"steps": horizon}  # type: ignore[attr-defined]
-        return forecast
+    def build_free(model: Any, assets: Mapping[str, Any]) -> ServingFunction:
+        return ServingFunction(_forecaster(model), defaults={"steps": horizon})
 
     return (
         Endpoint("serving_default", {"history": history}, build_fixed, example),
