@@ -79,7 +79,7 @@ class LanguageTraining:
     """
 
     def __init__(self, recipe: Recipe, model: Any):
-        from kerasd2l.models.language import parts
+        from kerasd2l.models.sequence.language_model import parts
 
         optimizer = recipe.optimizer()
         if type(optimizer).__name__ != "SGD" or optimizer.momentum:

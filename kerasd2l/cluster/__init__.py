@@ -10,8 +10,9 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Cluster": "cluster",
         "ClusterError": "cluster",
-        "preflight": "preflight",
+        "preflight": "meeting",
         "launch": "launch",
+        "meeting": "meeting",
         "rendezvous": "rendezvous",
     },
 )

@@ -1,76 +1,105 @@
-"""Keras models by family: public builders to import, e.g. `from kerasd2l.models import lenet`."""
+"""Keras models of the book's sections, to import: `from kerasd2l.models import resnet18`.
 
-from kerasd2l._lazy import attach
+One architecture a file under its own name, in `vision`, `sequence` and `tabular`.
+"""
 
-__getattr__, __dir__, __all__ = attach(
-    __name__,
-    {
-        "Decoder": "sequence_to_sequence",
-        "Encoder": "sequence_to_sequence",
-        "EncoderDecoder": "sequence_to_sequence",
-        "ImageNetwork": "symmetric",
-        "alexnet": "classic",
-        "anynet": "design",
-        "batch_norm_lenet": "classic",
-        "classic": "classic",
-        "FixedHiddenMLP": "construction",
-        "MLP": "construction",
-        "MySequential": "construction",
-        "NestMLP": "construction",
-        "chimera": "construction",
-        "construction": "construction",
-        "convnets": "convnets",
-        "dense_block": "dense_blocks",
-        "dense_blocks": "dense_blocks",
-        "densenet": "dense_blocks",
-        "design": "design",
-        "diabetes_mlp": "lessons",
-        "dropout_mlp": "perceptrons",
-        "CarriedState": "language",
-        "OneHot": "language",
-        "googlenet": "inception",
-        "inception": "inception",
-        "inception_block": "inception",
-        "language": "language",
-        "language_model": "language",
-        "lenet": "convnets",
-        "lessons": "lessons",
-        "linear": "linear",
-        "linear_regression": "linear",
-        "logistic_regression": "lessons",
-        "mlp": "perceptrons",
-        "mnist_cnn": "mnist_lessons",
-        "mnist_inception": "mnist_lessons",
-        "mnist_lessons": "mnist_lessons",
-        "mnist_mlp": "lessons",
-        "mnist_resnet": "mnist_lessons",
-        "names_classifier": "surnames",
-        "nin": "classic",
-        "perceptrons": "perceptrons",
-        "RecurrentStack": "recurrent_stack",
-        "recurrent_stack": "recurrent_stack",
-        "regnet": "design",
-        "residual": "residual",
-        "residual_block": "residual",
-        "resnet18": "residual",
-        "resnext": "residual",
-        "resnext_block": "residual",
-        "seq2seq": "sequence_to_sequence",
-        "Seq2SeqDecoder": "sequence_to_sequence",
-        "Seq2SeqEncoder": "sequence_to_sequence",
-        "sequence_mlp": "series",
-        "sequence_to_sequence": "sequence_to_sequence",
-        "state_sizes": "language",
-        "with_state": "language",
-        "series": "series",
-        "softmax_regression": "linear",
-        "step_by_step": "stepping",
-        "surnames": "surnames",
-        "symmetric": "symmetric",
-        "tabular": "tabular",
-        "tabular_regression": "tabular",
-        "tied_mlp": "construction",
-        "transition_block": "dense_blocks",
-        "vgg": "classic",
-    },
+from kerasd2l.models.sequence.language_model import (
+    CarriedState,
+    OneHot,
+    language_model,
+    state_sizes,
+    with_state,
 )
+from kerasd2l.models.sequence.names_classifier import names_classifier
+from kerasd2l.models.sequence.recurrent_stack import RecurrentStack
+from kerasd2l.models.sequence.seq2seq import (
+    Decoder,
+    Encoder,
+    EncoderDecoder,
+    Seq2SeqDecoder,
+    Seq2SeqEncoder,
+    seq2seq,
+)
+from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
+from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.tabular.construction import (
+    MLP,
+    FixedHiddenMLP,
+    MySequential,
+    NestMLP,
+    chimera,
+    tied_mlp,
+)
+from kerasd2l.models.tabular.diabetes_mlp import diabetes_mlp
+from kerasd2l.models.tabular.linear_regression import linear_regression
+from kerasd2l.models.tabular.logistic_regression import logistic_regression
+from kerasd2l.models.tabular.tabular_regression import tabular_regression
+from kerasd2l.models.vision.alexnet import alexnet
+from kerasd2l.models.vision.batch_norm_lenet import batch_norm_lenet
+from kerasd2l.models.vision.densenet import dense_block, densenet, transition_block
+from kerasd2l.models.vision.dropout_mlp import dropout_mlp
+from kerasd2l.models.vision.googlenet import googlenet, inception_block
+from kerasd2l.models.vision.image_network import ImageNetwork
+from kerasd2l.models.vision.lenet import lenet
+from kerasd2l.models.vision.mlp import mlp
+from kerasd2l.models.vision.mnist_cnn import mnist_cnn
+from kerasd2l.models.vision.mnist_inception import mnist_inception
+from kerasd2l.models.vision.mnist_mlp import mnist_mlp
+from kerasd2l.models.vision.mnist_resnet import mnist_resnet
+from kerasd2l.models.vision.nin import nin
+from kerasd2l.models.vision.regnet import anynet, regnet
+from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
+from kerasd2l.models.vision.softmax_regression import softmax_regression
+from kerasd2l.models.vision.vgg import vgg
+
+__all__ = [
+    "MLP",
+    "CarriedState",
+    "Decoder",
+    "Encoder",
+    "EncoderDecoder",
+    "FixedHiddenMLP",
+    "ImageNetwork",
+    "MySequential",
+    "NestMLP",
+    "OneHot",
+    "RecurrentStack",
+    "Seq2SeqDecoder",
+    "Seq2SeqEncoder",
+    "alexnet",
+    "anynet",
+    "batch_norm_lenet",
+    "chimera",
+    "dense_block",
+    "densenet",
+    "diabetes_mlp",
+    "dropout_mlp",
+    "googlenet",
+    "inception_block",
+    "language_model",
+    "lenet",
+    "linear_regression",
+    "logistic_regression",
+    "mlp",
+    "mnist_cnn",
+    "mnist_inception",
+    "mnist_mlp",
+    "mnist_resnet",
+    "names_classifier",
+    "nin",
+    "regnet",
+    "residual_block",
+    "resnet18",
+    "resnext",
+    "resnext_block",
+    "seq2seq",
+    "sequence_mlp",
+    "softmax_regression",
+    "state_sizes",
+    "step_by_step",
+    "tabular_regression",
+    "tied_mlp",
+    "transition_block",
+    "vgg",
+    "with_state",
+]

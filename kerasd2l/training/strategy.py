@@ -116,7 +116,7 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def _multi_worker(
     cluster, replicas, rendezvous_timeout, fingerprint, say
 ) -> tf.distribute.Strategy:
-    from kerasd2l.cluster.preflight import preflight
+    from kerasd2l.cluster.meeting import preflight
 
     if cluster is None:
         raise StrategyError(

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from kerasd2l.chapters.multilayer_perceptrons.kaggle_house_price import write_submission
 
 from kerasd2l import load
+from kerasd2l.chapters.multilayer_perceptrons.kaggle_house_price import write_submission
 from kerasd2l.cli import main
 from kerasd2l.data import Source
 from kerasd2l.data.sets import kaggle_house

@@ -96,7 +96,7 @@ def test_files_of_different_length_or_in_another_encoding(tmp_path):
     ("arguments", "message"),
     [
         ({"beam_size": 0}, "`beam_size` must be 1 to 100. Received: beam_size=0"),
-        ({"length_exponent": float("nan")}, "`length_exponent` must be a number of at least 0"),
+        ({"length_exponent": -1.0}, "`length_exponent` must be a number of at least 0"),
         ({"clip_norm": 0.0}, "`clip_norm` must be positive"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from kerasd2l.cluster import rendezvous
 from kerasd2l.cluster.cluster import Cluster, ClusterError
-from kerasd2l.cluster.preflight import preflight
+from kerasd2l.cluster.meeting import preflight
 
 TWO = {"worker": ["host0:2222", "host1:2222"]}
 

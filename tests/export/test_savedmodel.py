@@ -248,7 +248,7 @@ def test_a_run_is_exported_from_its_files(tmp_path, run_folder, endpoints, monke
         asked.append((name, arguments))
         return tiny_recipe(endpoints)
 
-    monkeypatch.setattr("kerasd2l.recipe.load", load)
+    monkeypatch.setattr("kerasd2l.finding.load", load)
     path = export_run(run_folder, tmp_path / "savedmodels", check=False)
     assert asked == [("linear_networks/tiny", {"learning_rate": 0.1})]
     assert path == tmp_path / "savedmodels" / "tiny" / "1"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerasd2l import models, testing
-from kerasd2l.models.symmetric import ImageNetwork
+from kerasd2l.models.vision.image_network import ImageNetwork
 
 
 def trainable(model):

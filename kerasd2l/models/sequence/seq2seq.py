@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import Embedding
-from kerasd2l.models.recurrent_stack import RecurrentStack, check_sizes, drawn
+from kerasd2l.models.sequence.recurrent_stack import RecurrentStack, check_sizes, drawn
 
 
 class Encoder(keras.layers.Layer):

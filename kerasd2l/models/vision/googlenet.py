@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerasd2l.models.symmetric import ImageNetwork, scaled
+from kerasd2l.models.vision.image_network import ImageNetwork, scaled
 
 # Filters of each block: 1x1; 1x1 and 3x3; 1x1 and 5x5; 1x1 after the pooling. They add up to 256,
 # 480, 512, 512, 512, 528, 832, 832 and 1024.

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasd2l.models.language import parts
+from kerasd2l.models.sequence.language_model import parts
 
 
 def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:

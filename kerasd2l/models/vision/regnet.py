@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from kerasd2l.models.residual import resnext_block
-from kerasd2l.models.symmetric import ImageNetwork, scaled
+from kerasd2l.models.vision.image_network import ImageNetwork, scaled
+from kerasd2l.models.vision.resnet import resnext_block
 
 
 def anynet(

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from kerasd2l.models.residual import stem
-from kerasd2l.models.symmetric import ImageNetwork, scaled
+from kerasd2l.models.vision.image_network import ImageNetwork, scaled
+from kerasd2l.models.vision.resnet import stem
 
 
 def dense_block(net: ImageNetwork, x: Any, num_convs: int, growth_rate: int, *, name: str) -> Any:

@@ -6,13 +6,15 @@ batch normalisation has momentum 0.9 and epsilon 1e-5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from kerasd2l.layers import GroupedConv2D
+from kerasd2l.layers import BatchNormalization, Conv2D, GroupedConv2D
 
 layers = keras.layers
+MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the pixels of its training set
 
 
 class ImageNetwork:
@@ -60,7 +62,7 @@ class ImageNetwork:
         if padding and not same:
             x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
         # Keras compiles Conv2D(groups > 1) with XLA on a CPU: seconds per layer, and not servable.
-        layer = GroupedConv2D if groups > 1 else layers.Conv2D
+        layer = GroupedConv2D if groups > 1 else Conv2D
         return layer(
             filters,
             kernel_size,
@@ -84,6 +86,15 @@ class ImageNetwork:
             pool_size, strides, padding="same" if same else "valid", name=name
         )(x)
 
+    def pool_relu(self, x: Any, number: int) -> Any:
+        """Take maxima of 2 x 2, then ReLU."""
+        x = self.max_pool(x, 2, 2, name=f"pool_{number}")
+        return layers.Activation("relu", name=f"relu_{number}")(x)
+
+    def normalise(self, mean: float, std: float) -> Any:
+        """Return the pixels with mean 0 and deviation 1."""
+        return layers.Rescaling(1 / std, -mean / std, name="normalise")(self.pixels)
+
     def average_pool(self, x: Any, *, name: str) -> Any:
         """Average 2 x 2 with stride 2."""
         self._check_size(x, 2, 0, name)
@@ -91,13 +102,23 @@ class ImageNetwork:
 
     def batch_norm(self, x: Any, activation: str | None = None, *, name: str) -> Any:
         """Normalise each channel over the batch, then apply the nonlinearity."""
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+        x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
         return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
     def dense(self, x: Any, units: int, activation: str | None = None, *, name: str) -> Any:
         """Map affinely, then apply the nonlinearity."""
         weights = keras.initializers.GlorotUniform(self.next_seed())
         return layers.Dense(units, activation, kernel_initializer=weights, name=name)(x)
+
+    def dense_layers(self, x: Any, dense_units: Sequence[int], dropout_rate: float) -> Any:
+        """Flatten, then dense layers with ReLU and dropout."""
+        if any(number < 1 for number in dense_units):
+            raise ValueError(f"`dense_units` must be positive. Received: {tuple(dense_units)}.")
+        x = layers.Flatten(name="flatten")(x)
+        for i, number in enumerate(dense_units, 1):
+            x = self.dense(x, number, "relu", name=f"dense_{i}")
+            x = self.dropout(x, dropout_rate, name=f"dropout_{i}")
+        return x
 
     def dropout(self, x: Any, rate: float, *, name: str) -> Any:
         """Drop at random while training."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kerasd2l.models.symmetric import ImageNetwork, scaled
+from kerasd2l.models.vision.image_network import ImageNetwork, scaled
 
 FILTERS = (64, 128, 256, 512)
 

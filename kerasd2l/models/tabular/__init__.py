@@ -1,0 +1,1 @@
+"""Networks for tables and numbers, one architecture a file."""

@@ -1,0 +1,1 @@
+"""Networks for pictures, one architecture a file."""
