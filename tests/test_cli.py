@@ -535,7 +535,7 @@ def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(
         "os.environ.pop('TF_NUM_INTRAOP_THREADS', None)\n"
         f"os.environ.update({environment})\n"
         "from kerasd2l import load\n"
-        "from kerasd2l.training.quick import give_threads\n"
+        "from kerasd2l.training.small_steps import give_threads\n"
         "give_threads(load('lenet'))\n"
         "import tensorflow as tf\n"
         "print(tf.config.threading.get_intra_op_parallelism_threads())\n"

@@ -51,7 +51,7 @@ def train(
     """
     from kerasd2l.data import Source
     from kerasd2l.training.fit import fit
-    from kerasd2l.training.quick import give_threads
+    from kerasd2l.training.small_steps import give_threads
     from kerasd2l.training.strategy import describe, is_chief
 
     if out and not resume and (out / "config.json").exists():

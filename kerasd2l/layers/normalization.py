@@ -9,11 +9,6 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' BatchNormalization, weights and results, quicker in training on a CPU."""
-
-
-@keras.saving.register_keras_serializable("kerasd2l")
 class InstanceNorm(keras.layers.Layer):
     """Normalise every channel of every example on its own, in training and in inference.
 

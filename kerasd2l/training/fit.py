@@ -16,7 +16,7 @@ from kerasd2l.run import Run
 from kerasd2l.training import loop
 from kerasd2l.training.callbacks import curves, epoch_line, metric_names
 from kerasd2l.training.checkpoint import Checkpoints
-from kerasd2l.training.quick import give_threads
+from kerasd2l.training.small_steps import give_threads
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _DRAW_SECONDS = 30.0  # between two drawings of the curves

@@ -14,8 +14,8 @@ from keras.optimizers.schedules import LearningRateSchedule
 from kerasd2l.recipe import Data
 from kerasd2l.training.callbacks import has_batch_hooks
 from kerasd2l.training.checkpoint import state_of
-from kerasd2l.training.quick import quick_layers
 from kerasd2l.training.replicas import FairShare, batch_size, share, synchronized_batch_norm
+from kerasd2l.training.small_steps import in_pieces
 from kerasd2l.training.strategy import is_multi_worker
 
 _CHECK_EVERY = 50  # steps between two looks at the loss: a look makes the host wait for the device
@@ -94,7 +94,7 @@ class Loop:
         self._stack.enter_context(synchronized_batch_norm(self.model, self.replicas))
         if self.replicas == 1 and not self.jit:
             batch = self.data.size.get("train", 0) // int(self.data.train.cardinality())
-            self._stack.enter_context(quick_layers(self.model, batch))
+            self._stack.enter_context(in_pieces(self.model, batch))
         self.state = [*state_of(self.model), *self._seen.variables]
         self._make_functions()
         return self

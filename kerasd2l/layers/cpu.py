@@ -1,0 +1,38 @@
+"""Whether layers compute with TensorFlow on a CPU: some have a quicker way there."""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+
+
+def on_tensorflow_cpu() -> bool:
+    """Return whether the backend is TensorFlow, on a machine without a GPU that it may use."""
+    return keras.backend.backend() == "tensorflow" and _quick_without_gpu()
+
+
+@functools.lru_cache
+def _quick_without_gpu() -> bool:
+    import tensorflow as tf
+
+    return not tf.config.get_visible_devices("GPU")
+
+
+@functools.lru_cache
+def groups_at_once() -> bool:
+    """Return whether TensorFlow has the gradients of grouped convolutions here: oneDNN has."""
+    return on_tensorflow_cpu() and _quick_trial()
+
+
+def _quick_trial() -> bool:
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.GradientTape() as tape:
+        x, kernel = tf.ones((1, 3, 3, 4)), tf.ones((3, 3, 2, 4))
+        tape.watch((x, kernel))
+        try:
+            tape.gradient(tf.nn.conv2d(x, kernel, 1, "SAME"), (x, kernel))
+        except (tf.errors.OpError, ValueError):
+            return False
+    return True
