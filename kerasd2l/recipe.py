@@ -129,8 +129,8 @@ class Recipe:
         batch_size: int, the global batch: examples per optimizer step over all replicas.
         endpoints: signatures of the export, "serving_default" first.
         expected: the figure to compare with, or None.
-        fit: None for `training.fit`'s loop, or a function with the signature of
-            `training.loop.train` that trains in its own way.
+        fit: None for the loop, or (training.Training) -> history: trains in its own way, by calls
+            of the loop with parts of it.
         small_steps: bool, the operations of a step are small: training gives each one CPU thread
             and runs several side by side, instead of each in pieces.
         name: str, set by `load`.

@@ -175,17 +175,16 @@ def _in_memory(data, batches):
 
 def _loop_timer(model, data, limit_steps):
     """Return a function that trains one epoch in our loop and tells its seconds."""
-    import keras
+    from kerasd2l.training.loop import Loop, Training
 
-    from kerasd2l.training.steps import Loop
-
-    loop = Loop(model, data, limit_steps=limit_steps).__enter__()
-    callbacks = keras.callbacks.CallbackList([], model=model)
+    loop = Loop(Training(model, data, 10**6, limit_steps=limit_steps))
+    loop.steps.__enter__()
+    loop.prepare()
 
     def epoch(number: int) -> float:
         start = time.perf_counter()
-        loop.epoch = number
-        loop.train_epoch(0, callbacks, lambda: None)
+        loop.place.epoch = number
+        loop.train_epoch()
         return time.perf_counter() - start
 
     return epoch

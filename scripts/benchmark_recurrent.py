@@ -110,7 +110,7 @@ def _loop_timer(layer, units, x, y, updates) -> Callable[[], None]:
     import tensorflow as tf
 
     from kerasd2l.recipe import Data
-    from kerasd2l.training.steps import Loop
+    from kerasd2l.training.loop import Loop, Training
 
     inputs = keras.Input(x.shape[1:])
     outputs = keras.layers.Dense(x.shape[-1])(layer(units, return_sequences=True)(inputs))
@@ -121,11 +121,12 @@ def _loop_timer(layer, units, x, y, updates) -> Callable[[], None]:
     )
     train = tf.data.Dataset.from_tensors((x, y.astype("int32"))).cache().repeat(updates)
     data = Data(train, None, None, {}, {}, {"train": updates * len(x)})
-    loop = Loop(model, data).__enter__()
-    callbacks = keras.callbacks.CallbackList([], model=model)
+    loop = Loop(Training(model, data, 10**6))
+    loop.steps.__enter__()
+    loop.prepare()
 
     def train_some() -> None:
-        loop.train_epoch(0, callbacks, lambda: None)
+        loop.train_epoch()
 
     train_some()  # compiles
     return train_some

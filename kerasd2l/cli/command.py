@@ -118,15 +118,15 @@ def rehearse(
     Returns:
         Recipe, replicas, parameters, shapes, seconds per step and an estimate for the whole run.
     """
-    from kerasd2l.training import loop
+    from kerasd2l.training import Training
     from kerasd2l.training.fit import check_batch, policy, prepare
 
     check_batch(recipe, strategy)
     with policy(precision):
         data, model = prepare(recipe, source, strategy, seed=run.seed, jit_compile=jit_compile)
         steps = int(data.train.cardinality())
-        train = recipe.fit or loop.train
-        history = train(model, data, epochs=2, strategy=strategy, limit_steps=1)
+        training = Training(model, data, 2, strategy=strategy, limit_steps=1)
+        history = recipe.fit(training) if recipe.fit else training.run()
     seconds = history[-1]["seconds"]
     return {
         "recipe": recipe.name,

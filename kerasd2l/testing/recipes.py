@@ -21,7 +21,7 @@ from kerasd2l.run import Run, open_run
 from kerasd2l.testing import compare, elsewhere
 from kerasd2l.testing.compare import require
 from kerasd2l.testing.layers import has_seeds
-from kerasd2l.training import Preempted, loop, make_strategy
+from kerasd2l.training import Preempted, Training, make_strategy
 from kerasd2l.training.fit import fit, prepare
 
 FILES = ("config.json", "assets.json", "metrics.jsonl", "model.keras", "curves.png", "summary.json")
@@ -155,8 +155,8 @@ class _Trainings:
             value = _value(variable)
             signs = random.choice(np.array([-1, 1], np.float32), value.shape)
             variable.assign(value * (1 + np.finfo(np.float32).eps * signs))
-        train = recipe.fit or loop.train
-        train(model, data, epochs=1, strategy=strategy, limit_steps=self.limit_steps)
+        training = Training(model, data, 1, strategy=strategy, limit_steps=self.limit_steps)
+        recipe.fit(training) if recipe.fit else training.run()
         return model
 
     def _hold(self, model: keras.Model) -> keras.Model:

@@ -50,6 +50,17 @@ class CallbackState:
                 setattr(callback, name, [arrays[f"{i}/{name}/{j}"] for j in range(length)])
 
 
+def has_batch_hooks(callback_list: keras.callbacks.CallbackList) -> bool:
+    """Whether a callback looks at single batches; without one, steps run several to a call."""
+    names = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    base = keras.callbacks.Callback
+    return any(  # LambdaCallback has its hooks in the instance, not in the class
+        getattr(getattr(callback, name), "__func__", None) is not getattr(base, name)
+        for callback in callback_list.callbacks
+        for name in names
+    )
+
+
 def _plain_attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """Return the numbers of a callback, e.g. `wait` and `best` of EarlyStopping."""
     values = {}

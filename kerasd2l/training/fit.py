@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from kerasd2l.recipe import Data, Recipe
 from kerasd2l.run import Run
-from kerasd2l.training import loop
-from kerasd2l.training.callbacks import curves, epoch_line, metric_names
 from kerasd2l.training.checkpoint import Checkpoints
+from kerasd2l.training.history import curves, epoch_line, metric_names
+from kerasd2l.training.loop import Training
 from kerasd2l.training.small_steps import give_threads
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -100,11 +100,10 @@ def fit(
         run.write("assets.json", data.assets)
         checkpoints = Checkpoints(run.checkpoints, writes=run.writes, say=say)
         recorder = _Recorder(run, recipe, say)
-        train = recipe.fit or loop.train
-        history = train(
+        training = Training(
             model,
             data,
-            epochs=recipe.epochs,
+            recipe.epochs,
             strategy=strategy,
             callbacks=callbacks,
             checkpoints=checkpoints,
@@ -114,6 +113,7 @@ def fit(
             on_epoch=recorder,
             progress=progress,
         )
+        history = recipe.fit(training) if recipe.fit else training.run()
         save_model(model, run)
     recorder.draw(history)
     summary = summarise(run, history, time.perf_counter() - began)

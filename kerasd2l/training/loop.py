@@ -2,24 +2,28 @@
 
 Keras 3's own `fit` fails under MultiWorkerMirroredStrategy (keras issue 20585). This loop runs the
 same compiled model on one device, many GPUs or many machines with the same numbers, and stops and
-resumes at any step. `train` is the story; `steps.Loop` holds the compiled steps and the position.
+resumes at any step. `Loop.run` is the story: prepare, then train, evaluate and save each epoch.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Data
-from kerasd2l.training.callback_state import CallbackState
+from kerasd2l.training.callback_state import CallbackState, has_batch_hooks
 from kerasd2l.training.checkpoint import Checkpoints
-from kerasd2l.training.steps import Loop, LoopError, NonFiniteLoss
+from kerasd2l.training.steps import Calls, LoopError, Steps
 
-__all__ = ["LoopError", "NonFiniteLoss", "Preempted", "evaluate", "train"]
+__all__ = ["Loop", "LoopError", "NonFiniteLoss", "Preempted", "Training", "evaluate", "train"]
+
+_CHECK_EVERY = 50  # steps between two looks at the loss: a look makes the host wait for the device
 
 
 class Preempted(Exception):
@@ -28,26 +32,20 @@ class Preempted(Exception):
     exit_code = 143  # as after SIGTERM
 
 
-def train(
-    model: keras.Model,
-    data: Data,
-    *,
-    epochs: int,
-    strategy: tf.distribute.Strategy | None = None,
-    callbacks: Iterable[keras.callbacks.Callback] = (),
-    checkpoints: Checkpoints | None = None,
-    resume: bool = False,
-    limit_steps: int | None = None,
-    save_seconds: float = 600.0,
-    should_stop: Callable[[], bool] = lambda: False,
-    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None,
-    progress: bool = False,
-) -> list[dict[str, Any]]:
-    """Train a compiled model, evaluating after every epoch.
+class NonFiniteLoss(ArithmeticError):
+    """The loss became NaN or infinite; `step`, `epoch` (from 1) and `learning_rate` say when."""
 
-    N replicas that share a global batch compute what one device computes with it, short last
-    batches and BatchNormalization included. (A last batch with fewer examples than replicas is
-    left out; losses are means over examples, as Keras' are.)
+    def __init__(self, step: int, epoch: int, learning_rate: float, what: str = "the loss"):
+        self.step, self.epoch, self.learning_rate = step, epoch, learning_rate
+        super().__init__(
+            f"{what} is not finite at step {step} (epoch {epoch}, learning rate "
+            f"{learning_rate:g}). Try a smaller learning rate, or look for NaN in the data."
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model, its data, and how to train it: what `Recipe.fit` gets.
 
     Args:
         model: a compiled `keras.Model`, made inside `strategy.scope()`.
@@ -66,6 +64,38 @@ def train(
             Preempted.
         on_epoch: called with the history after every epoch.
         progress: bool, show a progress bar on stdout.
+    """
+
+    model: keras.Model
+    data: Data
+    epochs: int
+    strategy: tf.distribute.Strategy | None = None
+    callbacks: Iterable[keras.callbacks.Callback] = ()
+    checkpoints: Checkpoints | None = None
+    resume: bool = False
+    limit_steps: int | None = None
+    save_seconds: float = 600.0
+    should_stop: Callable[[], bool] = lambda: False
+    on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None
+    progress: bool = False
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train; return and raise what `train` does."""
+        return Loop(self).run()
+
+
+def train(model: keras.Model, data: Data, *, epochs: int, **options: Any) -> list[dict[str, Any]]:
+    """Train a compiled model, evaluating after every epoch.
+
+    N replicas that share a global batch compute what one device computes with it, short last
+    batches and BatchNormalization included. (A last batch with fewer examples than replicas is
+    left out; losses are means over examples, as Keras' are.)
+
+    Args:
+        model: a compiled `keras.Model`, made inside `strategy.scope()`.
+        data: a `Data`.
+        epochs: int, passes over the training data in all.
+        **options: the other fields of `Training`: strategy, callbacks, checkpoints, resume, ...
 
     Returns:
         One dict per epoch: epoch, step, train_loss, test_loss, ..., learning_rate, train_examples,
@@ -78,46 +108,7 @@ def train(
             trained on several replicas.
         CheckpointError: `resume` finds the checkpoint of another model.
     """
-    with Loop(model, data, strategy=strategy, limit_steps=limit_steps) as loop:
-        callback_list = keras.callbacks.CallbackList(
-            list(callbacks),
-            add_history=True,
-            add_progbar=progress,
-            model=model,
-            epochs=epochs,
-            steps=loop.steps,
-            verbose=1 if progress else 0,
-        )
-        remembered = CallbackState(callback_list)
-        found = checkpoints.newest() if checkpoints and resume else None
-        history = found.position["history"] if found else []
-
-        def save() -> None:
-            if checkpoints:
-                checkpoints.save(loop.state, *_position(loop, remembered, history))
-
-        boundary = _Boundary(loop, save, save_seconds, should_stop)
-        model.stop_training = bool(history and history[-1].get("stopped_early"))
-        skip = _begin(loop, callback_list, remembered, found)
-        while loop.epoch < epochs and not model.stop_training:
-            if not skip:
-                callback_list.on_epoch_begin(loop.epoch)
-            loop.event = loop.event or loop.train_epoch(skip, callback_list, boundary)
-            event = loop.event | loop.evaluate_splits(boundary)
-            loop.event, skip = None, 0
-            callback_list.on_epoch_end(loop.epoch, _keras_logs(event))
-            history.append(event | {"stopped_early": bool(model.stop_training)})
-            loop.epoch, loop.step_in_epoch = loop.epoch + 1, 0
-            if checkpoints and _is_best(history):
-                checkpoints.save_best(loop.state, _position(loop, remembered, history)[0])
-            save()
-            on_epoch(history)
-            if loop.epoch < epochs and not model.stop_training:
-                boundary()
-        if model.optimizer is not None:
-            model.optimizer.finalize_variable_values(model.trainable_weights)
-        callback_list.on_train_end()
-    return history
+    return Training(model, data, epochs, **options).run()
 
 
 def evaluate(
@@ -145,63 +136,232 @@ def evaluate(
     """
     if getattr(data, split, None) is None:
         raise LoopError(f"the data has no {split!r} split. It has: {', '.join(data.size)}.")
-    with Loop(model, data, strategy=strategy, limit_steps=limit_steps) as loop:
-        return loop.evaluate(split)
+    with Steps(model, data, strategy=strategy, limit_steps=limit_steps) as steps:
+        return _evaluate(steps, split, lambda calls: None)
 
 
-class _Boundary:
-    """Decides at each step boundary whether to save, stop, or go on - on all workers alike."""
+@dataclass
+class Place:
+    """Where a training is: all that a checkpoint needs besides variables and callbacks."""
 
-    def __init__(self, loop, save, save_seconds, should_stop):
-        self.loop, self.save, self.should_stop = loop, save, should_stop
-        self.save_seconds, self.saved = save_seconds, time.monotonic()
+    epoch: int = 0  # whole ones
+    step: int = 0  # of all epochs
+    step_in_epoch: int = 0
+    event: dict[str, Any] | None = None  # of an epoch that is trained, not yet evaluated
+    history: list[dict[str, Any]] = field(default_factory=list)
 
-    def __call__(self) -> None:
-        due = time.monotonic() - self.saved > self.save_seconds
-        stop, due, slow = self.loop.any_worker(self.should_stop(), due, self.loop.slow)
+
+class Loop:
+    """One training, from its first step or from a checkpoint on; `run` runs it once."""
+
+    def __init__(self, training: Training):
+        self.training, self.place = training, Place()
+        self.steps = Steps(
+            training.model,
+            training.data,
+            strategy=training.strategy,
+            limit_steps=training.limit_steps,
+        )
+        self._saved = time.monotonic()
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train as `Training` says; return the history."""
+        place = self.place
+        with self.steps:
+            skip = self.prepare()
+            while self._goes_on():
+                event = place.event or self.train_epoch(skip)
+                place.event = event
+                event = event | self._evaluate_splits()
+                skip = 0
+                self._end_epoch(event)
+            self._end()
+        return place.history
+
+    # Prepare
+
+    def prepare(self) -> int:
+        """Begin, or go back to the newest checkpoint; return the batches to skip."""
+        training, model = self.training, self.training.model
+        self.callbacks = keras.callbacks.CallbackList(
+            list(training.callbacks),
+            add_history=True,
+            add_progbar=training.progress,
+            model=model,
+            epochs=training.epochs,
+            steps=self.steps.per_epoch,
+            verbose=1 if training.progress else 0,
+        )
+        self.remembered = CallbackState(self.callbacks)
+        newest = training.checkpoints and training.resume and training.checkpoints.newest()
+        if newest:
+            newest.assign(self.steps.state)  # first: nothing begins on another model's checkpoint
+            position = newest.position
+            self.place.history = position["history"]
+            self.place.step, self.place.epoch = position["step"], position["epoch"]
+            self.place.step_in_epoch, self.place.event = (
+                position["step_in_epoch"],
+                position.get("event"),
+            )
+        history, skip = self.place.history, self.place.step_in_epoch
+        model.stop_training = bool(history and history[-1].get("stopped_early"))
+        self.steps.check_agreement(self.place.step)
+        self.callbacks.on_train_begin()
+        self.remembered.begin()
+        if newest:
+            if skip:
+                self.callbacks.on_epoch_begin(self.place.epoch)
+            # Again: what callbacks do at a beginning was done before the checkpoint.
+            newest.assign(self.steps.state)
+            self.remembered.restore(newest.position["callbacks"], newest.extra)
+        return skip
+
+    def _goes_on(self) -> bool:
+        return self.place.epoch < self.training.epochs and not self.training.model.stop_training
+
+    # Train
+
+    def train_epoch(self, skip: int = 0) -> dict[str, Any]:
+        """Train the rest of an epoch, from its batch `skip` on.
+
+        Args:
+            skip: int, batches already done before a resume; their sums are in the metrics.
+
+        Returns:
+            dict with the epoch's number, step, learning rate, figures and times.
+        """
+        steps, place, calls = self.steps, self.place, self.steps.train_calls
+        if not skip:
+            self.callbacks.on_epoch_begin(place.epoch)
+            steps.reset()
+        dataset = self.training.data.epoch(place.epoch)
+        iterator = steps.iterate(dataset.skip(skip) if skip else dataset, training=True)
+        hooks = has_batch_hooks(self.callbacks)
+        place.step_in_epoch, compiling, start = skip, 0.0, time.perf_counter()
+        while place.step_in_epoch < steps.per_epoch:
+            first, new = place.step_in_epoch, not calls.compiled
+            n = 1 if hooks else calls.next(steps.per_epoch - first)
+            if hooks:
+                self.callbacks.on_train_batch_begin(first)
+            steps.train(iterator, n, place.step)
+            place.step, place.step_in_epoch = place.step + n, first + n
+            if new:
+                compiling = time.perf_counter() - start
+            if hooks:
+                self.callbacks.on_train_batch_end(first, steps.results())
+            if place.step_in_epoch // _CHECK_EVERY > first // _CHECK_EVERY:
+                self._check_finite()
+            if self.training.model.stop_training:  # a callback's wish
+                break
+            if place.step_in_epoch < steps.per_epoch:
+                self._boundary(calls)
+        self._check_finite()
+        figures = {f"train_{name}": value for name, value in steps.results().items()}
+        seconds, examples = time.perf_counter() - start - compiling, steps.examples()
+        done = examples * (place.step_in_epoch - skip - bool(compiling)) / place.step_in_epoch
+        return {
+            "epoch": place.epoch + 1,
+            "step": place.step,
+            **figures,
+            "learning_rate": steps.learning_rate(),
+            "train_examples": examples,
+            "seconds": seconds,
+            "compile_seconds": compiling,
+            "examples_per_second": done / seconds,
+        }
+
+    def _boundary(self, calls: Calls) -> None:
+        """Decide between two steps to save, stop, or go on - on all workers alike."""
+        due = time.monotonic() - self._saved > self.training.save_seconds
+        stop, due, slow = self.steps.any_worker(self.training.should_stop(), due, calls.slow)
         if slow:
-            self.loop.halve_calls()
+            calls.halve()
         if not (stop or due):
             return
-        self.loop.check_finite()  # a ruined state is not worth keeping
-        self.save()
-        self.saved = time.monotonic()
+        self._check_finite()  # a ruined state is not worth keeping
+        self._save()
         if stop:
-            raise Preempted(f"stopped at step {self.loop.step}; the state is saved")
+            raise Preempted(f"stopped at step {self.place.step}; the state is saved")
+
+    def _check_finite(self) -> None:
+        """Raise NonFiniteLoss if a step since the beginning had a loss that is no number.
+
+        Or if a weight is none: the next step's loss would be the first to tell.
+        """
+        bad, whole = self.steps.first_bad_step(), self.steps.weights_are_finite()
+        bad_loss, bad_weight = self.steps.any_worker(bad is not None, not whole)
+        if bad_loss:
+            raise self._not_finite(self.place.step if bad is None else bad, "the loss")
+        if bad_weight:
+            raise self._not_finite(self.place.step, "a weight")
+
+    def _not_finite(self, step: int, what: str) -> NonFiniteLoss:
+        rate = self.steps.learning_rate(steps_ago=self.place.step - step + 1)
+        return NonFiniteLoss(step, self.place.epoch + 1, rate or 0.0, what)
+
+    # Evaluate
+
+    def _evaluate_splits(self) -> dict[str, Any]:
+        """Evaluate on the validation and the test set, as far as the data has them.
+
+        Raises:
+            NonFiniteLoss: the last step has ruined the model, which its own loss could not tell.
+        """
+        figures: dict[str, Any] = {}
+        for split in ("valid", "test"):
+            if getattr(self.training.data, split) is not None:
+                figures |= _evaluate(self.steps, split, self._boundary)
+                if not math.isfinite(figures.get(f"{split}_loss", 0.0)):
+                    raise self._not_finite(self.place.step, f"the {split} loss")
+        return figures
+
+    # Save
+
+    def _end_epoch(self, event: dict[str, Any]) -> None:
+        """Tell the callbacks, and save what is new and what is best."""
+        training, place = self.training, self.place
+        place.event = None
+        self.callbacks.on_epoch_end(place.epoch, _keras_logs(event))
+        place.history.append(event | {"stopped_early": bool(training.model.stop_training)})
+        place.epoch, place.step_in_epoch = place.epoch + 1, 0
+        if training.checkpoints and _is_best(place.history):
+            training.checkpoints.save_best(self.steps.state, self._position()[0])
+        self._save()
+        training.on_epoch(place.history)
+        if self._goes_on():
+            self._boundary(self.steps.train_calls)
+
+    def _save(self) -> None:
+        if self.training.checkpoints:
+            self.training.checkpoints.save(self.steps.state, *self._position())
+        self._saved = time.monotonic()
+
+    def _position(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Describe where the training is: plain data, and arrays."""
+        callbacks, arrays = self.remembered.save()
+        return {**vars(self.place), "callbacks": callbacks}, arrays
+
+    def _end(self) -> None:
+        model = self.training.model
+        if model.optimizer is not None:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        self.callbacks.on_train_end()
 
 
-def _begin(loop, callback_list, remembered, found) -> int:
-    """Begin, or go back to the checkpoint that was found; return the batches to skip."""
-    if found:
-        found.assign(loop.state)  # first: nothing begins on the checkpoint of another model
-        loop.step, loop.epoch = found.position["step"], found.position["epoch"]
-        loop.step_in_epoch = found.position["step_in_epoch"]
-        loop.event = found.position.get("event")
-    loop.check_agreement()
-    callback_list.on_train_begin()
-    remembered.begin()
-    if not found:
-        return 0
-    if found.position["step_in_epoch"]:
-        callback_list.on_epoch_begin(loop.epoch)
-    # Again: what callbacks do when a training or this epoch begins was done before the checkpoint.
-    found.assign(loop.state)
-    remembered.restore(found.position["callbacks"], found.extra)
-    return found.position["step_in_epoch"]
-
-
-def _position(loop, remembered, history) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Describe where the training is: plain data, and arrays."""
-    callbacks, arrays = remembered.save()
-    position = {
-        "epoch": loop.epoch,
-        "step": loop.step,
-        "step_in_epoch": loop.step_in_epoch,
-        "event": loop.event,
-        "history": history,
-        "callbacks": callbacks,
-    }
-    return position, arrays
+def _evaluate(steps: Steps, split: str, boundary: Callable[[Calls], None]) -> dict[str, Any]:
+    """Score one split; `boundary` is called between calls and may raise to end the training."""
+    dataset = getattr(steps.data, split)
+    total, done = steps.count(dataset, split), 0
+    steps.reset()
+    iterator = steps.iterate(dataset, training=False)
+    while done < total:
+        n = steps.test_calls.next(total - done)
+        steps.test(iterator, n, split, total)
+        done += n
+        if done < total:
+            boundary(steps.test_calls)
+    figures = {f"{split}_{name}": value for name, value in steps.results().items()}
+    return {**figures, f"{split}_examples": steps.examples()}
 
 
 def _is_best(history: list[dict[str, Any]]) -> bool:

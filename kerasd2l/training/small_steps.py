@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Recipe
-from kerasd2l.training.replicas import replaced
+from kerasd2l.training.around_keras import replaced
 
 _PIECE = 16  # examples a piece has at least: each operation has some 20 us of its own
 

@@ -153,18 +153,6 @@ def test_a_training_batch_smaller_than_the_replicas_is_left_out_and_said():
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
-def test_everything_replaced_in_keras_comes_back():
-    from keras.src.losses import loss as losses
-
-    before = losses.scale_loss_for_distribution, keras.src.backend.nn._compute_moments_sync
-    model, _ = small.train(small.pictures, small.data(), replicas=2, epochs=1)
-    after = losses.scale_loss_for_distribution, keras.src.backend.nn._compute_moments_sync
-    assert before == after
-    assert "apply" not in vars(model.optimizer)
-    norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
-    assert [norm.synchronized for norm in norms] == [False]
-
-
 def test_accumulated_gradients_are_refused_on_replicas():
     optimizer = lambda: keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)  # noqa: E731
     make = lambda: small.pictures(optimizer=optimizer())  # noqa: E731

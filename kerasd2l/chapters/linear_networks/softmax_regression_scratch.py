@@ -60,7 +60,7 @@ def _predict(network: str, source: str, epochs: int, count: int, seed: int) -> D
         images, titles, columns=6, title="True name, and predicted name under it"
     )
     return DemoResult(
-        values, {"predictions": sheet, "curves": training.callbacks.curves(history, network)}
+        values, {"predictions": sheet, "curves": training.history.curves(history, network)}
     )
 
 

@@ -76,60 +76,47 @@ def house_prices(
     return dataclasses.replace(recipe, fit=functools.partial(_cross_validate_and_train, recipe, k))
 
 
-def _cross_validate_and_train(
-    recipe: Recipe,
-    k: int,
-    model: Any,
-    houses: Any,
-    *,
-    epochs: int,
-    checkpoints: Any = None,
-    on_epoch: Any = lambda history: None,
-    **options: Any,
-) -> list[dict[str, Any]]:
-    """Train k models on k folds, then `model` on everything; otherwise as `training.loop.train`.
+def _cross_validate_and_train(recipe: Recipe, k: int, whole: Any) -> list[dict[str, Any]]:
+    """Train k models on k folds, then `whole.model` on everything; `whole` is a `Training`.
 
     The folds take no part in checkpoints: after an interruption they are trained again, to the
     same figures.
     """
-    from kerasd2l.training import loop
-
-    folds = _train_folds(recipe, k, houses, epochs=epochs, **options)
+    folds = [_train_fold(recipe, whole, whole.data.fold(i, k)) for i in range(k)]
 
     def with_folds(history: list[dict[str, Any]]) -> None:
         for event in history:
             event |= _fold_figures([fold[event["epoch"] - 1] for fold in folds])
-        on_epoch(history)
+        whole.on_epoch(history)
 
-    history = loop.train(
-        model, houses, epochs=epochs, checkpoints=checkpoints, on_epoch=with_folds, **options
-    )
-    if checkpoints is not None and checkpoints.writes:
-        prices = keras.ops.convert_to_numpy(model(houses.x_unknown, training=False))
-        write_submission(checkpoints.folder.parent / "submission.csv", houses.ids, prices)
+    history = dataclasses.replace(whole, on_epoch=with_folds).run()
+    if whole.checkpoints is not None and whole.checkpoints.writes:
+        houses = whole.data
+        prices = keras.ops.convert_to_numpy(whole.model(houses.x_unknown, training=False))
+        write_submission(whole.checkpoints.folder.parent / "submission.csv", houses.ids, prices)
     return history
 
 
-def _train_folds(
-    recipe: Recipe, k: int, houses: Any, *, strategy: Any = None, **options: Any
-) -> list[list[dict[str, Any]]]:
-    """Train a new model on each fold; return their histories."""
+def _train_fold(recipe: Recipe, whole: Any, fold: Any) -> list[dict[str, Any]]:
+    """Train a new model on a fold; return its history."""
     import tensorflow as tf
 
-    from kerasd2l.training import loop
     from kerasd2l.training.fit import compile_model
 
-    kept = {"epochs", "limit_steps", "should_stop", "progress"}
-    options = {key: value for key, value in options.items() if key in kept}
-    histories = []
-    for i in range(k):
-        fold = houses.fold(i, k)
-        with (strategy or tf.distribute.get_strategy()).scope():
-            model = recipe.model(fold)
-            compile_model(recipe, model)
-        with _without_retracing_warnings():
-            histories.append(loop.train(model, fold, strategy=strategy, **options))
-    return histories
+    with (whole.strategy or tf.distribute.get_strategy()).scope():
+        model = recipe.model(fold)
+        compile_model(recipe, model)
+    training = dataclasses.replace(
+        whole,
+        model=model,
+        data=fold,
+        callbacks=(),
+        checkpoints=None,
+        resume=False,
+        on_epoch=lambda history: None,
+    )
+    with _without_retracing_warnings():
+        return training.run()
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import keras
-
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -69,14 +67,3 @@ def curves(history: Sequence[dict[str, Any]], title: str = "") -> Figure:
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
-
-
-def has_batch_hooks(callback_list: keras.callbacks.CallbackList) -> bool:
-    """Whether a callback looks at single batches; without one, steps run several to a call."""
-    names = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-    base = keras.callbacks.Callback
-    return any(  # LambdaCallback has its hooks in the instance, not in the class
-        getattr(getattr(callback, name), "__func__", None) is not getattr(base, name)
-        for callback in callback_list.callbacks
-        for name in names
-    )
