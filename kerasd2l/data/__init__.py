@@ -4,6 +4,7 @@ from kerasd2l._lazy import attach
 
 _MODULES = (
     "archive",
+    "downloads",
     "idx",
     "pickled",
     "picture_sets",
@@ -12,7 +13,6 @@ _MODULES = (
     "sequences",
     "source",
     "text",
-    "transfer",
     "vocab",
 )
 _SETS = (
@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = attach(
     {module: module for module in _MODULES}
     | {name: f"sets.{name}" for name in _SETS}
     | dict.fromkeys(("DataError", "Source", "data_error_in", "resolve"), "source")
-    | dict.fromkeys(("download", "fetch"), "transfer")
+    | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from kerasd2l.data.downloads import file_digest, lock
 from kerasd2l.data.source import DataError
-from kerasd2l.data.transfer import file_digest, lock
 
 _CHUNK = 1 << 18
 _SMALL = 10 << 20  # below this many bytes a high compression ratio does no harm

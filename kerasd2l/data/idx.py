@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasd2l.data import pipeline, source, transfer
+from kerasd2l.data import downloads, pipeline, source
 from kerasd2l.data.sets import digits
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -154,7 +154,7 @@ def load(
     """
     where = Source.of(where)
     folder = source.resolve(
-        where, name, FILES, lambda folder: transfer.fetch(folder, digests, mirrors, where)
+        where, name, FILES, lambda folder: downloads.fetch(folder, digests, mirrors, where)
     )
     if folder is None:
         return digits.load(where, batch_size=batch_size, resize=resize)

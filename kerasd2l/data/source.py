@@ -106,7 +106,7 @@ def resolve(
         dataset: str, the data set's folder name, e.g. "fashion_mnist".
         files: relative names that must all be there.
         fetch: (folder) -> anything; brings the files into the given cache folder and verifies
-            them (see transfer.py). None: the data set cannot be downloaded.
+            them (see downloads.py). None: the data set cannot be downloaded.
         builtin: bool, whether the data set has a stand-in.
 
     Raises:

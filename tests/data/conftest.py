@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if fault == "trickles":
                 for i in range(40):
-                    self.wfile.write(content[i : i + 1])
+                    self.wfile.write(content[i * 100 : (i + 1) * 100])
                     time.sleep(0.05)
             else:
                 self.wfile.write(content)

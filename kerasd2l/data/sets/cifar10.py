@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kerasd2l.data import archive, pickled, pictures, pipeline, source, transfer
+from kerasd2l.data import archive, downloads, pickled, pictures, pipeline, source
 from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -71,7 +71,7 @@ def load(
     where = Source.of(where)
     files = _present(where)
     folder = source.resolve(
-        where, "cifar10", files, lambda folder: transfer.fetch(folder, MD5, MIRRORS, where)
+        where, "cifar10", files, lambda folder: downloads.fetch(folder, MD5, MIRRORS, where)
     )
     if folder is None:
         return shapes.load(where, batch_size=batch_size, resize=resize)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pipeline, transfer
+from kerasd2l.data import downloads, pipeline
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -113,7 +113,7 @@ def arrays(
         source,
         "names",  # the folder of the lessons' small tables
         tuple(SHA256),
-        lambda folder: transfer.fetch(folder, SHA256, MIRRORS, source, max_bytes=_MOST_BYTES),
+        lambda folder: downloads.fetch(folder, SHA256, MIRRORS, source, max_bytes=_MOST_BYTES),
     )
     x, y, assets = _stand_in() if folder is None else _table(folder / NAME)
     is_test = _every_fifth(y)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pipeline, transfer
+from kerasd2l.data import downloads, pipeline
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -220,7 +220,7 @@ def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseDa
             urls = [f"{site}kaggle_house_pred_{name}" for site in SITES]
             path = folder / name
             limits: dict[str, Any] = {"timeout": source.timeout, "retries": source.retries}
-            transfer.download(urls, path, digest, max_bytes=1 << 24, **limits)
+            downloads.download(urls, path, digest, max_bytes=1 << 24, **limits)
 
     folder = resolve(source, "kaggle_house", FILES, fetch)
     if folder is None:

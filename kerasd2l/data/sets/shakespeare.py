@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from kerasd2l.data import sequences, transfer
+from kerasd2l.data import downloads, sequences
 from kerasd2l.data.sets import time_machine
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import Tokenizer, read_lines
@@ -38,7 +38,7 @@ def text(source: Source | str | None = None) -> str:
         source,
         "shakespeare",
         (FILE,),
-        lambda folder: transfer.fetch(folder, {FILE: SHA256}, MIRRORS, source, max_bytes=1 << 22),
+        lambda folder: downloads.fetch(folder, {FILE: SHA256}, MIRRORS, source, max_bytes=1 << 22),
     )
     if folder is None:
         return "\n".join(time_machine.help_texts()) + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from kerasd2l.data import sequences, transfer
+from kerasd2l.data import downloads, sequences
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import LETTERS, Tokenizer, read_lines
 from kerasd2l.recipe import Data
@@ -42,7 +42,7 @@ def lines(source: Source | str | None = None) -> list[str]:
         source,
         "time_machine",
         (FILE,),
-        lambda folder: transfer.fetch(
+        lambda folder: downloads.fetch(
             folder, {FILE: SHA1}, (URL.removesuffix(FILE),), source, max_bytes=1 << 20
         ),
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import archive, pipeline, text, transfer
+from kerasd2l.data import archive, downloads, pipeline, text
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import PUNCTUATION, Tokenizer
 from kerasd2l.data.vocab import Vocab
@@ -301,7 +301,7 @@ def _read_multi30k(source: Source) -> dict[str, Pairs]:
         source,
         "multi30k",
         tuple(_HASHES),
-        lambda folder: transfer.fetch(folder, _HASHES, (MULTI30K,), source, max_bytes=1 << 24),
+        lambda folder: downloads.fetch(folder, _HASHES, (MULTI30K,), source, max_bytes=1 << 24),
     )
     if folder is None:
         return builtin()
@@ -313,7 +313,7 @@ def _read_multi30k(source: Source) -> dict[str, Pairs]:
 
 def _read_fra(source: Source) -> dict[str, Pairs]:
     def fetch(folder: Path) -> None:
-        packed = transfer.download(
+        packed = downloads.download(
             FRA_URL,
             folder.parent / "fra-eng.zip",
             FRA_SHA1,

@@ -1,24 +1,30 @@
-"""Downloads that are verified: timeout, retries, mirrors, resume, hash, rename, one at a time."""
+"""Downloads that are verified: pooch brings a file and checks its hash, one process at a time.
+
+Ours is around it: mirrors in turn and rounds of retries, limits on size and slowness, a lock for
+two processes, and errors that say what to do without a network.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import logging
 import os
+import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from kerasd2l._lazy import lazy
 from kerasd2l.data.source import DataError, Source
 
 if os.name == "posix":
     import fcntl
+
+pooch = lazy("pooch")
+requests = lazy("requests")
 
 CONNECT_TIMEOUT = 5.0  # seconds; without a network the answer must come soon
 MIN_BYTES_PER_SECOND = 1024  # a server that trickles is a server that hangs
@@ -66,8 +72,8 @@ def download(
     """Bring a file from the first address that gives the right bytes, unless it is there already.
 
     The bytes go to a temporary name in the same folder and are renamed only when the hash is right,
-    so nobody ever sees a half or a wrong file. A broken transfer is continued where it stopped.
-    Processes that want the same file wait for the first one.
+    so nobody ever sees a half or a wrong file. Processes that want the same file wait for the first
+    one.
 
     Args:
         urls: http(s) address, or mirrors in the order to try.
@@ -171,133 +177,85 @@ def _from_mirrors(urls: Sequence[str], path: Path, job: _Job) -> None:
         for url in tuple(left):
             try:
                 _log.info("downloading %s", url)
-                return _transfer(url, path, job)
+                return _retrieve(url, path, job)
             except _FinalError as error:
                 left.remove(url)
                 problems[url] = str(error)
-            except (OSError, http.client.HTTPException) as error:
-                answered = isinstance(error, urllib.error.HTTPError)
-                unreachable += isinstance(error, urllib.error.URLError) and not answered
-                reason = getattr(error, "reason", None) if not answered else None
-                problems[url] = str(reason or error) or type(error).__name__
+            except _Unreachable as error:
+                unreachable += 1
+                problems[url] = str(error)
+            except (requests.RequestException, TimeoutError) as error:
+                problems[url] = str(error) or type(error).__name__
         if not left or (round_ and unreachable == len(left)):
             break  # nobody could be reached twice: there is no network, do not keep people waiting
     told = "; ".join(f"{url}: {problem}" for url, problem in problems.items())
     raise DataError(f"cannot download {path.name} ({told})")
 
 
-def _transfer(url: str, path: Path, job: _Job) -> None:
-    """Download from one address, continuing a partial file, and rename when the hash is right."""
-    part = path.with_name(f".{path.name}.part")
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "kerasd2l"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+class _Unreachable(Exception):
+    """Nobody answers at the address."""
+
+
+def _retrieve(url: str, path: Path, job: _Job) -> None:
+    """Download from one address with pooch, which renames the file when its hash is right."""
+
+    def download(url: str, output_file: str, _: Any) -> None:
+        with open(output_file, "wb") as file:
+            get = pooch.HTTPDownloader(
+                progressbar=sys.stderr.isatty(),
+                timeout=(min(job.timeout, CONNECT_TIMEOUT), job.timeout),
+                headers={"User-Agent": "kerasd2l"},
+                chunk_size=1024,  # a chunk is waited for: a larger one hides a slow server
+            )
+            get(url, _Limited(file, job), None)
+
+    known = f"{_hasher(job.digest).name}:{job.digest}"
+    path.unlink(missing_ok=True)  # it has another hash
     try:
-        response = _opener().open(request, timeout=job.timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:
-            part.unlink(missing_ok=True)
-        elif 400 <= error.code < 500 and error.code not in (408, 429):
-            raise _FinalError(f"HTTP {error.code} {error.reason}") from error
-        raise
-    with response:
-        if have and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0
-            if response.status == 206:
-                part.unlink(missing_ok=True)
-                raise ConnectionError("the server answered with another part than asked for")
-        length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
-        if total is not None and total > job.max_bytes:
-            raise _FinalError(f"too large: {total} bytes, at most {job.max_bytes} are allowed")
-        received, size = _receive(response, part, have, job)
-    if total is not None and size < total:
-        raise ConnectionError(f"the connection broke off after {size} of {total} bytes")
-    if received != job.digest:
-        part.unlink(missing_ok=True)
-        message = f"wrong content: hash {received}, expected {job.digest}"
-        raise ConnectionError(message) if have else _FinalError(message)
-    os.replace(part, path)
+        pooch.retrieve(url, known, fname=path.name, path=path.parent, downloader=download)
+    except requests.HTTPError as error:
+        status = error.response.status_code
+        told = f"HTTP {status} {error.response.reason}"
+        if 400 <= status < 500 and status not in (408, 429):
+            raise _FinalError(told) from error
+        raise requests.RequestException(told) from error
+    except requests.exceptions.ConnectTimeout as error:
+        raise _Unreachable("timed out: no answer") from error
+    except requests.exceptions.Timeout as error:
+        raise TimeoutError("timed out") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise requests.RequestException(f"the connection broke off: {error}") from error
+    except requests.ConnectionError as error:
+        if "Read timed out" in str(error):
+            raise TimeoutError("timed out") from error
+        raise _Unreachable(str(error)) from error
+    except ValueError as error:  # pooch: another hash
+        if isinstance(error, requests.RequestException):  # a redirect to something else than http
+            raise
+        raise _FinalError(f"wrong content: {error}, expected {job.digest}") from error
 
 
-def _receive(response, part: Path, have: int, job: _Job) -> tuple[str, int]:
-    """Stream the answer behind the `have` bytes of the partial file; return its hash and size."""
-    hasher, size = _hasher(job.digest), have
-    since, lately = time.monotonic(), 0
-    with _open_part(part, have, hasher) as file:
-        while chunk := response.read1(_CHUNK):
-            size += len(chunk)
-            lately += len(chunk)
-            if size > job.max_bytes:
-                part.unlink(missing_ok=True)
-                raise _FinalError(f"too large: more than {job.max_bytes} bytes")
-            hasher.update(chunk)
-            try:
-                file.write(chunk)
-            except OSError as error:
-                raise DataError(f"cannot write {part}: {error}. Is the disk full?") from error
-            elapsed = time.monotonic() - since
-            if elapsed > job.timeout:
-                if lately < MIN_BYTES_PER_SECOND * elapsed:
-                    raise TimeoutError(f"too slow: {lately} bytes in {elapsed:.1f} s")
-                since, lately = time.monotonic(), 0
-        file.flush()
-        os.fsync(file.fileno())
-    return hasher.hexdigest(), size
+class _Limited:
+    """A file that takes no more than it may, and not too slowly: what pooch writes into."""
 
+    def __init__(self, file: BinaryIO, job: _Job):
+        self.file, self.job, self.size = file, job, 0
+        self.since, self.lately = time.monotonic(), 0
 
-def _open_part(part: Path, have: int, hasher):
-    try:
-        file = open(part, "r+b" if have else "wb")
-        while have and (chunk := file.read(_CHUNK)):
-            hasher.update(chunk)
-        return file  # positioned behind what is there
-    except OSError as error:
-        raise DataError(f"cannot write {part}: {error}") from error
+    def write(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.lately += len(chunk)
+        if self.size > self.job.max_bytes:
+            raise _FinalError(f"too large: more than {self.job.max_bytes} bytes")
+        elapsed = time.monotonic() - self.since
+        if elapsed > self.job.timeout:
+            if self.lately < MIN_BYTES_PER_SECOND * elapsed:
+                raise TimeoutError(f"too slow: {self.lately} bytes in {elapsed:.1f} s")
+            self.since, self.lately = time.monotonic(), 0
+        try:
+            self.file.write(chunk)
+        except OSError as error:
+            raise DataError(f"cannot write {self.file.name}: {error}. Is the disk full?") from error
 
-
-class _QuickConnect(http.client.HTTPConnection):
-    """Connect within CONNECT_TIMEOUT; the longer timeout is for the answer."""
-
-    def connect(self):
-        patience: Any = self.timeout
-        self.timeout = min(patience, CONNECT_TIMEOUT)
-        super().connect()
-        self.timeout = patience
-        self.sock.settimeout(patience)
-
-
-class _HTTPConnection(_QuickConnect, http.client.HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_QuickConnect, http.client.HTTPSConnection):
-    pass
-
-
-class _HTTPHandler(urllib.request.HTTPHandler):
-    def http_open(self, request):
-        return self.do_open(_HTTPConnection, request)
-
-
-class _HTTPSHandler(urllib.request.HTTPSHandler):
-    def https_open(self, request):
-        return self.do_open(_HTTPSConnection, request)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for http and https only: a redirect to file: or ftp: leads nowhere."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        _HTTPHandler,
-        _HTTPSHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
+    def flush(self) -> None:
+        self.file.flush()
