@@ -232,7 +232,7 @@ def _retrieve(url: str, path: Path, job: _Job) -> None:
     except ValueError as error:  # pooch: another hash
         if isinstance(error, requests.RequestException):  # a redirect to something else than http
             raise
-        raise _FinalError(f"wrong content: {error}, expected {job.digest}") from error
+        raise _FinalError(f"wrong content: hash differs, expected {job.digest}") from error
 
 
 class _Limited:
