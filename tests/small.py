@@ -76,14 +76,17 @@ class OwnStep(keras.Model):
     def __init__(self):
         super().__init__()
         self.hidden = keras.layers.Dense(8, "tanh")
+        self.norm = keras.layers.BatchNormalization(momentum=0.9)
         self.logits = keras.layers.Dense(CLASSES)
 
     def build(self, input_shape):
         self.hidden.build((None, 36))
+        self.norm.build((None, 8))
         self.logits.build((None, 8))
 
-    def call(self, inputs):
-        return self.logits(self.hidden(keras.ops.reshape(inputs, (-1, 36))))
+    def call(self, inputs, training=False):
+        hidden = self.hidden(keras.ops.reshape(inputs, (-1, 36)))
+        return self.logits(self.norm(hidden, training=training))
 
     def train_step(self, data):
         x, y = data

@@ -1,7 +1,7 @@
 """What the loop replaces in Keras while it runs, and brings back afterwards: name, reason, test.
 
-- `scale_loss` of the model's optimizers: a replica's loss counts n_i / n, not 1 / R.
-  (test_keras_goes_through_scale_loss)
+- `compute_loss` of the model: the gradient of a replica's loss counts n_i / n, not 1 / R.
+  (test_keras_goes_through_compute_loss)
 - `apply` of the model's optimizers: gradients are added before they are clipped.
   (test_keras_adds_gradients_before_it_clips)
 - `_all_reduce_sum_gradients` of them, a private name: Keras would add them again.
@@ -63,9 +63,10 @@ class FairShare:
     """While installed, a Keras model trained on R replicas computes what one replica would.
 
     Keras gives each replica's mean loss the weight 1 / R, and adds the replicas' gradients after it
-    has clipped them. Here a loss is multiplied by R n_i / n before its gradient is taken (all that
-    Keras' `train_step` trains on goes through `optimizer.scale_loss`; the gradients of an own
-    `train_step` that does without it are multiplied instead), and gradients are added first.
+    has clipped them. Here the gradient of what `compute_loss` returns is multiplied by R n_i / n
+    (its value stays; the gradients of an own `train_step` that does without `compute_loss` are
+    multiplied instead, which is the same as long as no layer is synchronized), and gradients are
+    added first.
     """
 
     def __init__(self, model: keras.Model):
@@ -77,7 +78,7 @@ class FairShare:
         mine = tf.cast(batch_size(batch), tf.float32)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._replica.weight = replicas * mine / tf.cast(total, tf.float32)
-        self._replica.weighted = set()
+        self._replica.weighted = False
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -89,41 +90,37 @@ class FairShare:
         with contextlib.ExitStack() as stack:
             for optimizer in optimizers_of(self._model):
                 inner = getattr(optimizer, "inner_optimizer", optimizer)
-                stack.enter_context(replaced(optimizer, "scale_loss", self._weigh_loss(optimizer)))
-                stack.enter_context(replaced(optimizer, "apply", self._apply_sum(optimizer)))
+                stack.enter_context(replaced(optimizer, "apply", self._apply_sum))
                 stack.enter_context(replaced(inner, "_all_reduce_sum_gradients", _as_they_are))
+            stack.enter_context(replaced(self._model, "compute_loss", self._weigh))
             stack.enter_context(
                 replaced(keras.src.backend.nn, "_compute_moments_sync", _two_pass_moments)
             )
             stack.enter_context(synchronized_batch_norm(self._model))
             yield
 
-    def _weigh_loss(self, optimizer):
-        def wrap(scale_loss):
-            def weigh(loss):
-                if self._in_step():
-                    self._replica.weighted.add(id(optimizer))
-                    loss = loss * tf.cast(self._replica.weight, loss.dtype)
-                return scale_loss(loss)
+    def _weigh(self, compute_loss):
+        def weigh(*arguments, **named):
+            loss = compute_loss(*arguments, **named)
+            if not self._in_step():
+                return loss
+            self._replica.weighted = True
+            value = tf.stop_gradient(loss)
+            return value + tf.cast(self._replica.weight, loss.dtype) * (loss - value)
 
-            return weigh
+        return weigh
 
-        return wrap
+    def _apply_sum(self, apply):
+        def apply_sum(grads, trainable_variables=None):
+            mine = [grad for grad in grads if grad is not None]
+            if self._in_step() and not self._replica.weighted:
+                weight = self._replica.weight
+                mine = [tf.math.scalar_mul(tf.cast(weight, g.dtype), g) for g in mine]
+            summed = iter(_sum_over_replicas(mine))
+            whole = [None if grad is None else next(summed) for grad in grads]
+            return apply(whole, trainable_variables)
 
-    def _apply_sum(self, optimizer):
-        def wrap(apply):
-            def apply_sum(grads, trainable_variables=None):
-                mine = [grad for grad in grads if grad is not None]
-                if self._in_step() and id(optimizer) not in self._replica.weighted:
-                    weight = self._replica.weight
-                    mine = [tf.math.scalar_mul(tf.cast(weight, g.dtype), g) for g in mine]
-                summed = iter(_sum_over_replicas(mine))
-                whole = [None if grad is None else next(summed) for grad in grads]
-                return apply(whole, trainable_variables)
-
-            return apply_sum
-
-        return wrap
+        return apply_sum
 
     def _in_step(self) -> bool:
         # The tensors of `enter` belong to the graph of one step, not to others traced later.

@@ -38,11 +38,11 @@ def counted(monkeypatch):
 def test_keras_goes_through_everything_that_is_replaced(counted):
     """Traced once for each of two replicas."""
     small.train(small.pictures, small.data(), replicas=2, epochs=1)
-    for name in ("scale_loss", "apply", "_all_reduce_sum_gradients", "_compute_moments_sync"):
+    for name in ("compute_loss", "apply", "_all_reduce_sum_gradients", "_compute_moments_sync"):
         assert counted[name] >= 2, f"Keras {keras.__version__} goes around {name}"
 
 
-def test_keras_goes_through_scale_loss():
+def test_keras_goes_through_compute_loss():
     """Without it, a short last batch would count as if its pieces were equal."""
     one, _ = small.train(lambda: small.pictures(batch_norm=False), small.data(train=5), epochs=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +71,7 @@ def test_keras_adds_gradients_before_it_clips():
     two, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
     assert small.difference(one, two) < 1e-6
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(around_keras.FairShare, "_apply_sum", lambda *_: lambda apply: apply)
+        patch.setattr(around_keras.FairShare, "_apply_sum", lambda self, apply: apply)
         patch.setattr(around_keras, "_as_they_are", lambda original: original)
         clipped_first, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
     assert small.difference(one, clipped_first) > 1e-3
@@ -100,7 +100,8 @@ def test_everything_comes_back():
     before = keras.src.backend.nn._compute_moments_sync
     model, _ = small.train(small.pictures, small.data(), replicas=2, epochs=1)
     assert keras.src.backend.nn._compute_moments_sync is before
-    assert not {"apply", "scale_loss", "_all_reduce_sum_gradients"} & set(vars(model.optimizer))
+    assert not {"apply", "_all_reduce_sum_gradients"} & set(vars(model.optimizer))
+    assert "compute_loss" not in vars(model)
     norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
     assert [norm.synchronized for norm in norms] == [False]
 
