@@ -178,7 +178,7 @@ def parameters(function: Callable) -> dict[str, Argument]:
         if not dataclasses.is_dataclass(parameter.annotation):
             every.append(Argument(name, parameter.annotation, parameter.default))
             continue
-        hints = typing.get_type_hints(parameter.annotation)
+        hints = typing.get_type_hints(parameter.annotation, include_extras=True)
         every += [
             Argument(
                 f"{name}.{field.name}", hints[field.name], getattr(parameter.default, field.name)
@@ -193,7 +193,7 @@ def parameters(function: Callable) -> dict[str, Argument]:
 
 
 def _signature(function: Callable) -> dict[str, inspect.Parameter]:
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     return {
         name: parameter.replace(annotation=hints.get(name, str))
         for name, parameter in inspect.signature(function).parameters.items()
@@ -288,6 +288,8 @@ def convert(key: str, value: Any, annotation: Any) -> Any:
         TypeError: the value is not of that type. ValueError: not one of a Literal's choices.
     """
     origin, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return convert(key, value, options[0])
     if origin is Literal:
         for option in options:
             if value == option or (isinstance(value, str) and value == str(option)):

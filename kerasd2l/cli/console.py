@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from kerasd2l import finding
+from kerasd2l.data.source import KINDS
 from kerasd2l.recipe import Demo, Recipe
 
 EXIT_NOT_FINITE = 3
@@ -188,12 +189,14 @@ def arguments_of(name: str) -> dict[str, finding.Argument]:
 
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
     """Add --data and --data-dir."""
-    kinds = click.Choice(["auto", "builtin", "files", "download"])
+    kinds = click.Choice(KINDS)
     folder = click.Path(path_type=Path)
 
     def add(command):
         command = click.option(
-            "--data-dir", type=folder, help="Folder of --data files [KERASD2L_DATA]."
+            "--data-dir",
+            type=folder,
+            help="Folder of --data files [KERASD2L_DATA] or of --data tfds [TFDS_DATA_DIR].",
         )(command)
         return click.option("--data", type=kinds, default=default, help=help)(command)
 

@@ -113,6 +113,8 @@ def print_entry(entry: Entry) -> None:
 
 def type_name(annotation: Any) -> str:
     """Return what a person may give: "int", "one of fashion_mnist, mnist", "tuple[int, ...]"."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return annotation.__metadata__[0]
     if typing.get_origin(annotation) is typing.Literal:
         return f"one of {', '.join(map(str, typing.get_args(annotation)))}"
     if isinstance(annotation, type) and not typing.get_origin(annotation):

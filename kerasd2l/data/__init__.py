@@ -13,6 +13,7 @@ _MODULES = (
     "sequences",
     "source",
     "text",
+    "tfds_sets",
     "vocab",
 )
 _SETS = (
@@ -36,7 +37,10 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {module: module for module in _MODULES}
     | {name: f"sets.{name}" for name in _SETS}
-    | dict.fromkeys(("DataError", "Source", "data_error_in", "resolve"), "source")
+    | dict.fromkeys(
+        ("DataError", "Source", "data_error_in", "resolve", "Kind", "SourceLike", "builtin_only"),
+        "source",
+    )
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasd2l.data import downloads, pipeline, source
+from kerasd2l.data import downloads, pipeline, source, tfds_sets
 from kerasd2l.data.sets import digits
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -133,9 +133,8 @@ def load(
 ) -> Data:
     """Load a data set of four idx files, or scikit-learn's digits as its built-in stand-in.
 
-    `tensorflow_datasets` takes MNIST and Fashion-MNIST from these same addresses and checks these
-    same hashes, but stores them again in an order of its own. The original files keep the original
-    order, need no second reader, and are what the "files" source has.
+    TFDS takes MNIST and Fashion-MNIST from these same addresses and checks these same hashes, but
+    shuffles them when it writes them: with "tfds" the same pictures come in another order.
 
     Args:
         where: Source, or the name of its kind.
@@ -153,6 +152,8 @@ def load(
         DataError: the files are not to be had or not right.
     """
     where = Source.of(where)
+    if source.from_tfds(where, name, FILES):
+        return tfds_sets.load(name, where, batch_size=batch_size, resize=resize)
     folder = source.resolve(
         where, name, FILES, lambda folder: downloads.fetch(folder, digests, mirrors, where)
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
+from kerasd2l.data import tfds_sets
 from kerasd2l.data.sets import cifar10, fashion_mnist, image_folder, mnist
-from kerasd2l.data.source import Source
+from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
 
-Dataset = Literal["fashion_mnist", "mnist", "cifar10", "image_folder"]
+_CHOICES = "fashion_mnist, mnist, cifar10, image_folder, or tfds:NAME"
+Dataset = Annotated[str, f"one of {_CHOICES}"]
 
 _SHAPES = {
     "fashion_mnist": (28, 28, 1),
@@ -23,7 +25,7 @@ def picture_shape(dataset: str, resize: int | None = None) -> tuple[int, int, in
     """Return (height, width, channels) of the pictures that `load_pictures` gives.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10" or "image_folder".
+        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
         resize: int, pixels of a side, or None for the set's own size.
 
     Raises:
@@ -33,12 +35,30 @@ def picture_shape(dataset: str, resize: int | None = None) -> tuple[int, int, in
         >>> picture_shape("cifar10", 64)
         (64, 64, 3)
     """
+    if dataset.startswith(tfds_sets.PREFIX):
+        return _tfds_shape(dataset.removeprefix(tfds_sets.PREFIX), resize)
     if dataset not in _SHAPES:
-        raise ValueError(f"`dataset` must be one of {', '.join(_SHAPES)}. Received: {dataset!r}.")
+        raise ValueError(f"`dataset` must be one of {_CHOICES}. Received: dataset={dataset}.")
     if resize is not None and resize < 1:
         raise ValueError(f"`resize` must be at least 1. Received: resize={resize}.")
     height, width, channels = _SHAPES[dataset]
     return (height, width, channels) if resize is None else (resize, resize, channels)
+
+
+def _tfds_shape(name: str, resize: int | None) -> tuple[int, int, int]:
+    """Return the shape of the pictures of a set of TFDS."""
+    try:
+        height, width, channels = tfds_sets.picture_shape(name)
+    except DataError as error:
+        raise ValueError(f"`dataset`: {error}") from error
+    if resize is not None:
+        return resize, resize, channels
+    if height is None or width is None:
+        raise ValueError(
+            f"`resize` must be given: the pictures of {name} have different sizes. "
+            "Received: resize=None."
+        )
+    return height, width, channels
 
 
 def load_pictures(
@@ -51,7 +71,7 @@ def load_pictures(
     """Load a picture classification set by its name; with "image_folder", one's own pictures.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10" or "image_folder".
+        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
         source: Source, or the name of its kind.
         batch_size: int, the global batch.
         resize: int, pixels of a side, or None for the set's own size.
@@ -82,6 +102,9 @@ def load_pictures(
             f"all. Received: a source with skip_broken=True, dataset={dataset}. "
             f"Use dataset={image_folder.NAME}."
         )
+    if dataset.startswith(tfds_sets.PREFIX):
+        name = dataset.removeprefix(tfds_sets.PREFIX)
+        return tfds_sets.load(name, source, batch_size=batch_size, resize=resize)
     module = {"fashion_mnist": fashion_mnist, "mnist": mnist, "cifar10": cifar10}[dataset]
     return module.load(source, batch_size=batch_size, resize=resize)
 
@@ -91,7 +114,7 @@ class PictureSet:
     """The pictures of a recipe: which set, at what size.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10" or "image_folder".
+        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
         resize: int, pixels of a side, or None for the set's own size.
         least: int, the smallest side that the network does not shrink to nothing.
 

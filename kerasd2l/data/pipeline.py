@@ -7,7 +7,7 @@ and never drops its last short batch. Whatever works on one example is done on t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,14 +188,40 @@ def image_data(
     training = from_arrays(train, seed=seed, augment=augment, **options)
     evaluation = from_arrays(test, **options)
     height, width, channels = train[0].shape[1:]
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=evaluation.dataset,
+    return make_data(
+        training,
+        test=evaluation,
         features={"pixels": TensorSpec((*(size or (height, width)), channels), "float32")},
         assets={"class_names": list(class_names)},
-        size={"train": training.size, "test": evaluation.size},
-        order=training.order,
+    )
+
+
+def make_data(
+    train: Batches,
+    *,
+    valid: Batches | None = None,
+    test: Batches | None = None,
+    features: Mapping[str, TensorSpec],
+    assets: Mapping[str, Any],
+) -> Data:
+    """Make the Data of batched splits.
+
+    Args:
+        train: the training batches.
+        valid: those to validate with, or None.
+        test: those to test with, or None.
+        features: name -> spec of one example.
+        assets: what serving needs.
+    """
+    splits = {"train": train, "valid": valid, "test": test}
+    return Data(
+        train=train.dataset,
+        valid=valid.dataset if valid else None,
+        test=test.dataset if test else None,
+        features=features,
+        assets=assets,
+        size={split: batches.size for split, batches in splits.items() if batches},
+        order=train.order,
     )
 
 

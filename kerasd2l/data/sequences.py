@@ -14,7 +14,7 @@ import numpy as np
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.data.text import Tokenizer
 from kerasd2l.data.vocab import Vocab
 from kerasd2l.recipe import Data, TensorSpec
@@ -234,14 +234,11 @@ def language_model_data(
     features = {"tokens": TensorSpec((num_steps,), "int32")}
     if mark_start:
         features |= {"start": TensorSpec((), "bool"), "row": TensorSpec((), "int32")}
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=test and test.dataset,
+    return pipeline.make_data(
+        training,
+        test=test,
         features=features,
         assets={"vocabulary": vocab.tokens, "tokenizer": tokenizer.to_assets()},
-        size={"train": training.size} | ({"test": test.size} if test else {}),
-        order=training.order,
     )
 
 
@@ -344,12 +341,7 @@ def load_sine(
         >>> load_sine().size
         {'train': 600, 'test': 396}
     """
-    source = Source.of(source)
-    if source.kind not in ("auto", "builtin"):
-        raise DataError(
-            "the noisy sine is computed: there are neither files nor a download. "
-            f"Received: --data {source.kind}. Use --data builtin."
-        )
+    source = builtin_only(source, "the noisy sine is computed")
     x, y = lagged(noisy_sine(num_values, noise=noise, seed=data_seed), num_lags)
     if not 1 <= num_train < len(x):
         raise ValueError(
@@ -360,12 +352,9 @@ def load_sine(
         (x[:num_train], y[:num_train]), batch_size=batch_size, seed=source.seed
     )
     evaluation = pipeline.from_arrays((x[num_train:], y[num_train:]), batch_size=batch_size)
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=evaluation.dataset,
+    return pipeline.make_data(
+        training,
+        test=evaluation,
         features={"history": TensorSpec((num_lags,))},
         assets={},
-        size={"train": training.size, "test": evaluation.size},
-        order=training.order,
     )

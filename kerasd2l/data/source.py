@@ -17,9 +17,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast, get_args
 
-KINDS = ("auto", "builtin", "files", "download")
+Kind = Literal["auto", "builtin", "files", "tfds", "download"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class DataError(Exception):
@@ -44,8 +45,10 @@ class Source:
 
     Args:
         kind: "builtin" (comes with the dependencies), "files" (the original files under
-            `data_dir`), "download" (verified, into `cache_dir`) or "auto" (files, else download).
-        data_dir: folder with one folder per data set; None: $KERASD2L_DATA, which may be unset.
+            `data_dir`), "tfds" (TensorFlow Datasets), "download" (verified, into `cache_dir`) or
+            "auto" (files, else a prepared folder of TFDS, else download).
+        data_dir: folder with one folder per data set; None: $KERASD2L_DATA, which may be unset. Of
+            "tfds" it is the folder of prepared sets; None: $TFDS_DATA_DIR or ~/tensorflow_datasets.
         seed: int >= 0, the seed of the order of training examples.
         cache_dir: folder for downloads; None: $XDG_CACHE_HOME/kerasd2l or ~/.cache/kerasd2l.
         timeout: float, seconds that a server may keep silent.
@@ -77,11 +80,19 @@ class Source:
                 raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}.")
         if not 0 < self.timeout < float("inf"):
             raise ValueError(f"`timeout` must be positive seconds. Received: {self.timeout}.")
-        folder = self.data_dir or os.environ.get("KERASD2L_DATA") or None
+        usual = "TFDS_DATA_DIR" if self.kind == "tfds" else "KERASD2L_DATA"
+        folder = self.data_dir or os.environ.get(usual) or None
         object.__setattr__(self, "data_dir", Path(folder).expanduser() if folder else None)
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         cache = self.cache_dir or Path(home) / "kerasd2l"
         object.__setattr__(self, "cache_dir", Path(cache).expanduser())
+
+    @property
+    def tfds_dir(self) -> Path:
+        """The folder of the sets that TFDS has prepared."""
+        if self.kind == "tfds" and self.data_dir:
+            return Path(self.data_dir)
+        return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
     @classmethod
     def of(cls, value: Source | str | None) -> Source:
@@ -89,6 +100,40 @@ class Source:
         if isinstance(value, Source):
             return value
         return cls() if value is None else cls(value)
+
+
+SourceLike = Source | Kind | str | None
+
+
+def builtin_only(source: SourceLike, what: str) -> Source:
+    """Return the source of data that comes with the library, and nowhere else from.
+
+    Raises:
+        DataError: another kind was asked for; `what` begins the sentence.
+    """
+    source = Source.of(source)
+    if source.kind not in ("auto", "builtin"):
+        raise DataError(
+            f"{what}: there are neither files nor a download. "
+            f"Received: --data {source.kind}. Use --data builtin."
+        )
+    return source
+
+
+def from_tfds(source: Source, dataset: str, files: Sequence[str]) -> bool:
+    """Whether a set that TFDS has, too, shall be read from there.
+
+    Args:
+        source: Source. "tfds" says so; "auto" where the original files are not there but a prepared
+            folder is.
+        dataset: str, the name of the set, the same for both.
+        files: the names of the original files.
+    """
+    if source.kind != "auto":
+        return source.kind == "tfds"
+    folder = None if source.data_dir is None else Path(source.data_dir) / dataset
+    there = folder is not None and all((folder / name).is_file() for name in files)
+    return not there and (source.tfds_dir / dataset).is_dir()
 
 
 def resolve(
@@ -118,6 +163,9 @@ def resolve(
         raise DataError(
             f"{dataset} has no built-in stand-in. {_ways(dataset, files, fetch, False)}"
         )
+    if source.kind == "tfds":
+        ways = _ways(dataset, files, fetch, builtin)
+        raise DataError(f"{dataset} is not among the sets that are read from TFDS. {ways}")
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
     missing = files if folder is None else [name for name in files if not (folder / name).is_file()]
     if source.kind in ("auto", "files") and not missing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
 
 from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
@@ -14,7 +13,7 @@ np = lazy("numpy")
 
 def image_classification_dataset(
     *,
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     count: int = 18,
     resize: int = 28,
 ) -> Demo:

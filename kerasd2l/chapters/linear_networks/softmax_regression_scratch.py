@@ -16,7 +16,7 @@ np = lazy("numpy")
 def prediction_sheet(
     *,
     network: Literal["softmax_regression", "mlp"] = "softmax_regression",
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     epochs: int = 10,
     count: int = 24,
     seed: int = 0,

@@ -13,7 +13,7 @@ np = lazy("numpy")
 
 def translation_lengths(
     *,
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     corpus: Literal["multi30k", "fra"] = "multi30k",
     num_steps: int = 10,
 ) -> Demo:

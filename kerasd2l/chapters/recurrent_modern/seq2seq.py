@@ -6,7 +6,7 @@ import importlib.util
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kerasd2l import data, endpoints, export, figures, training
 from kerasd2l._lazy import lazy
@@ -69,7 +69,7 @@ def _score_translations() -> DemoResult:
 def translation_report(
     *,
     model: str | None = None,
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     count: int = 1000,
     beam_size: int = 4,
     length_exponent: float = 0.75,

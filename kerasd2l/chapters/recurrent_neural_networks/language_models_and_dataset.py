@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
@@ -13,7 +13,7 @@ np = lazy("numpy")
 
 def ngram_statistics(
     *,
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     count: int = 10,
 ) -> Demo:
     """Count words, pairs and triples of words: all three follow Zipf's law.

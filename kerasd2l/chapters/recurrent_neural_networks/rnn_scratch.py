@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from kerasd2l import data, figures, scratch
 from kerasd2l._lazy import lazy
@@ -50,7 +50,7 @@ def rnn_scratch_lm(
 
 def rnn_from_scratch(
     *,
-    source: Literal["builtin", "auto", "files", "download"] = "builtin",
+    source: data.Kind = "builtin",
     units: int = 64,
     stddev: float = 0.2,
     learning_rate: float = 1.0,

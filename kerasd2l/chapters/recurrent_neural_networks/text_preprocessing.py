@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from kerasd2l import data
 from kerasd2l.recipe import Demo, DemoResult
 
 
-def text_preprocessing(
-    *, source: Literal["builtin", "auto", "files", "download"] = "builtin"
-) -> Demo:
+def text_preprocessing(*, source: data.Kind = "builtin") -> Demo:
     """Turn The Time Machine into tokens, and tokens into numbers.
 
     Section: "text-preprocessing". 3,221 lines of the book; the builtin stand-in is the text of

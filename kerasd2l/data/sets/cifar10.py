@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kerasd2l.data import archive, downloads, pickled, pictures, pipeline, source
+from kerasd2l.data import archive, downloads, pickled, pictures, pipeline, source, tfds_sets
 from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -70,6 +70,8 @@ def load(
     """
     where = Source.of(where)
     files = _present(where)
+    if source.from_tfds(where, "cifar10", files):
+        return tfds_sets.load("cifar10", where, batch_size=batch_size, resize=resize)
     folder = source.resolve(
         where, "cifar10", files, lambda folder: downloads.fetch(folder, MD5, MIRRORS, where)
     )

@@ -86,14 +86,11 @@ def load(source: Source | str | None = None, *, batch_size: int = 32) -> Data:
     train, test, assets = arrays(source)
     training = pipeline.from_arrays(train, batch_size=batch_size, seed=source.seed)
     evaluation = pipeline.from_arrays(test, batch_size=batch_size)
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=evaluation.dataset,
+    return pipeline.make_data(
+        training,
+        test=evaluation,
         features={"features": TensorSpec((train[0].shape[1],))},
         assets=assets,
-        size={"train": training.size, "test": evaluation.size},
-        order=training.order,
     )
 
 

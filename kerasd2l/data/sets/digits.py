@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data
 
 CLASS_NAMES = tuple("0123456789")
@@ -59,12 +59,7 @@ def load(
         >>> load(batch_size=32).size
         {'train': 1437, 'test': 360}
     """
-    source = Source.of(source)
-    if source.kind not in ("auto", "builtin"):
-        raise DataError(
-            "digits come with scikit-learn: there are neither files nor a download. "
-            f"Received: --data {source.kind}. Use --data builtin."
-        )
+    source = builtin_only(source, "digits come with scikit-learn")
     train, test = arrays()
     return pipeline.image_data(
         train, test, CLASS_NAMES, batch_size=batch_size, resize=resize, seed=source.seed

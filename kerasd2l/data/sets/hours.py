@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasd2l.data import pipeline
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data, TensorSpec
 
 CLASS_NAMES = ("fail", "pass")
@@ -35,12 +35,7 @@ def load(source: Source | str | None = None, *, batch_size: int = 4, passes: int
         >>> load().size
         {'train': 4, 'test': 4}
     """
-    source = Source.of(source)
-    if source.kind not in ("auto", "builtin"):
-        raise DataError(
-            "the four points of hours come with the library: there are neither files nor a "
-            f"download. Received: --data {source.kind}. Use --data builtin."
-        )
+    source = builtin_only(source, "the four points of hours come with the library")
     if batch_size not in (1, 2, 4) or passes < 1:
         raise ValueError(
             "`batch_size` must be 1, 2 or 4 and `passes` at least 1. "

@@ -119,16 +119,13 @@ def load(
         )
         for split, reader in readers.items()
     }
-    found = {split: value.dataset for split, value in batches.items()}
-    return Data(
-        train=found["train"],
-        valid=found.get("valid"),
-        test=found.get("test"),
+    return pipeline.make_data(
+        batches["train"],
+        valid=batches.get("valid"),
+        test=batches.get("test"),
         features={"pixels": TensorSpec((*size, channels), "float32")},
         assets={"class_names": list(class_names)}
         | ({"skipped_pictures": listed} if source.skip_broken else {}),
-        size={split: value.size for split, value in batches.items()},
-        order=batches["train"].order,
     )
 
 

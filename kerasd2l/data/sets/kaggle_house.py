@@ -182,15 +182,7 @@ class HouseData(Data):
         valid = pipeline.from_arrays(
             (self.x[held_out], self.y[held_out]), batch_size=self.batch_size
         )
-        return Data(
-            train=train.dataset,
-            valid=valid.dataset,
-            test=None,
-            features=self.features,
-            assets=self.assets,
-            size={"train": train.size, "valid": valid.size},
-            order=train.order,
-        )
+        return pipeline.make_data(train, valid=valid, features=self.features, assets=self.assets)
 
 
 def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseData:

@@ -105,10 +105,9 @@ def load(
 
     training = pipeline.from_arrays(arrays(train), batch_size=batch_size, seed=source.seed)
     evaluation = pipeline.from_arrays(arrays(test), batch_size=batch_size)
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=evaluation.dataset,
+    return pipeline.make_data(
+        training,
+        test=evaluation,
         features={
             "characters": TensorSpec((max_length,), "int32"),
             "lengths": TensorSpec((), "int32"),
@@ -118,8 +117,6 @@ def load(
             "vocabulary": list(VOCABULARY),
             "tokenizer": TOKENIZER.to_assets(),
         },
-        size={"train": training.size, "test": evaluation.size},
-        order=training.order,
     )
 
 

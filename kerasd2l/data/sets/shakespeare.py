@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from kerasd2l.data import downloads, sequences
+from kerasd2l.data import downloads, sequences, tfds_sets
 from kerasd2l.data.sets import time_machine
-from kerasd2l.data.source import DataError, Source, resolve
+from kerasd2l.data.source import DataError, Source, from_tfds, resolve
 from kerasd2l.data.text import Tokenizer, read_lines
 from kerasd2l.recipe import Data
 
@@ -34,6 +34,8 @@ def text(source: Source | str | None = None) -> str:
             path = Path(source.data_dir) / name / PACKED
             if path.is_file():
                 return _some(path)
+    if from_tfds(source, "tiny_shakespeare", (FILE,)):
+        return tfds_sets.text("tiny_shakespeare", source)
     folder = resolve(
         source,
         "shakespeare",

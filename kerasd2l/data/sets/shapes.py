@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data
 
 CLASS_NAMES = (
@@ -139,12 +139,7 @@ def load(
         >>> load(batch_size=32).size
         {'train': 1000, 'test': 250}
     """
-    source = Source.of(source)
-    if source.kind not in ("auto", "builtin"):
-        raise DataError(
-            "the shapes are drawn: there are neither files nor a download. "
-            f"Received: --data {source.kind}. Use --data builtin."
-        )
+    source = builtin_only(source, "the shapes are drawn")
     train, test = arrays()
     if channels == 1:
         train, test = (_grey(*train), _grey(*test))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerasd2l.data import pipeline
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data, TensorSpec
 
 POLYNOMIAL_WEIGHTS = (5.0, 1.2, -3.4, 5.6)  # of 1, x, x^2/2!, x^3/3!; all higher ones are 0
@@ -219,23 +219,15 @@ def _regression(
         (x[:num_train], y[:num_train]), batch_size=batch_size, seed=source.seed
     )
     evaluation = pipeline.from_arrays((x[num_train:], y[num_train:]), batch_size=batch_size)
-    return Data(
-        train=training.dataset,
-        valid=None,
-        test=evaluation.dataset,
+    return pipeline.make_data(
+        training,
+        test=evaluation,
         features={"features": TensorSpec((x.shape[1],))},
         assets=truth,
-        size={"train": training.size, "test": evaluation.size},
-        order=training.order,
     )
 
 
 def _generated(source: Source | str | None, name: str) -> Source:
     """Return the source; generated data has neither files nor a download."""
-    source = Source.of(source)
-    if source.kind not in ("auto", "builtin"):
-        raise DataError(
-            f"the {name} data is generated: there are neither files nor a download. "
-            f"Received: --data {source.kind}. Use --data builtin."
-        )
+    source = builtin_only(source, f"the {name} data is generated")
     return source

@@ -118,10 +118,10 @@ def load(
             seed=source.seed if split == "train" else None,
             transform=_weigh(weights),
         )
-    return Data(
-        train=batches["train"].dataset,
-        valid=batches["valid"].dataset if "valid" in batches else None,
-        test=batches["test"].dataset if "test" in batches else None,
+    return pipeline.make_data(
+        batches["train"],
+        valid=batches.get("valid"),
+        test=batches.get("test"),
         features={
             "source": TensorSpec((num_steps,), "int32"),
             "source_lengths": TensorSpec((), "int32"),
@@ -133,8 +133,6 @@ def load(
             "tokenizer": TOKENIZER.to_assets(),
             "num_steps": num_steps,
         },
-        size={split: found.size for split, found in batches.items()},
-        order=batches["train"].order,
     )
 
 

@@ -1,0 +1,209 @@
+"""Sets of TensorFlow Datasets (TFDS): the ones it has of ours, and any for picture classification.
+
+A prepared folder is read as it is; else TFDS prepares it, which needs the network for most sets.
+Examples come in the order of their TFDS ids, which is that of the files. TFDS shuffles most sets
+when it writes them, so that it is not the order of the original files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasd2l._lazy import lazy
+from kerasd2l.data import pictures, pipeline
+from kerasd2l.data.source import DataError, Source
+from kerasd2l.recipe import Data
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+else:
+    tfds = lazy("tensorflow_datasets")
+
+PREFIX = "tfds:"
+_HELD_OUT = 5  # of a set that has only training pictures, every fifth is for the test
+
+
+def builder(name: str, data_dir: str | os.PathLike | None = None) -> tfds.core.DatasetBuilder:
+    """Find a builder, without preparing anything.
+
+    Args:
+        name: str, a name that TFDS knows ("cifar100", "my_set/config:1.0.0"), the folder of a
+            prepared set, or a folder of pictures `SPLIT/CLASS/PICTURE` for TFDS' ImageFolder.
+        data_dir: the folder of prepared sets; None: $TFDS_DATA_DIR or ~/tensorflow_datasets.
+
+    Raises:
+        DataError: there is none.
+    """
+    folder = Path(name).expanduser()
+    if os.sep in name and folder.is_dir():
+        if (folder / "dataset_info.json").is_file():
+            return tfds.builder_from_directory(str(folder))
+        return tfds.folder_dataset.ImageFolder(str(folder))
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except (ValueError, LookupError, OSError, tfds.core.DatasetNotFoundError) as error:
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DataError(
+            f"TFDS has no data set {name!r}: {first} Own builders: give the folder of the prepared "
+            f"set, {PREFIX}DIR."
+        ) from error
+
+
+def is_prepared(name: str, data_dir: str | os.PathLike | None = None) -> bool:
+    """Return whether a prepared folder is there; asks no network."""
+    try:
+        found = builder(name, data_dir)
+    except DataError:
+        return False
+    return found.is_prepared()
+
+
+def picture_shape(name: str) -> tuple[int | None, int | None, int]:
+    """Return (height, width, channels) of the pictures of a set; sizes that differ are None.
+
+    Raises:
+        DataError: no such set, or none for picture classification.
+    """
+    found = builder(name)
+    key, _ = _keys(found)
+    height, width, channels = found.info.features[key].shape
+    return height, width, channels if channels == 1 else 3
+
+
+def load(
+    name: str,
+    source: Source | str | None = None,
+    *,
+    batch_size: int = 128,
+    resize: int | tuple[int, int] | None = None,
+) -> Data:
+    """Load a picture classification set, grey or in colour.
+
+    The splits are "train" and "test", or "validation" in its place; of a set that has neither,
+    every fifth picture is kept for the test, the same ones every time.
+
+    Args:
+        name: as `builder` takes it.
+        source: Source, or the name of its kind; its `data_dir` is the folder of prepared sets if
+            its kind is "tfds".
+        batch_size: int, the global batch.
+        resize: int or (height, width): what every picture is stretched to; None: as they are.
+
+    Returns:
+        Data: x (B, H, W, C) float32 in [0, 1], y (B,) int32; assets["class_names"].
+
+    Raises:
+        DataError: no such set, none for picture classification, pictures of different sizes
+            without `resize`, or TFDS cannot prepare it.
+    """
+    source = Source.of(source)
+    found = builder(name, source.data_dir if source.kind == "tfds" else None)
+    key, label = _keys(found)
+    _prepare(found, name)
+    differ = None in found.info.features[key].shape[:2]
+    size = pipeline.size_of(resize) if differ else None  # else the batches are resized
+    splits = {split: _arrays(found, split, key, label, size, name) for split in _splits(found)}
+    train = splits["train"]
+    test = splits.get("test")
+    if test is None:
+        held = np.arange(len(train[1])) % _HELD_OUT == 0
+        train, test = ((train[0][m], train[1][m]) for m in (~held, held))
+    names = list(found.info.features[label].names)
+    return pipeline.image_data(
+        train,
+        test,
+        names,
+        batch_size=batch_size,
+        resize=None if differ else resize,
+        seed=source.seed,
+    )
+
+
+def text(name: str, source: Source) -> str:
+    """Return the text of a set of one long text, its splits put together again.
+
+    Raises:
+        DataError: no such set, one without text, or TFDS cannot prepare it.
+    """
+    found = builder(name, source.data_dir if source.kind == "tfds" else None)
+    if "text" not in (found.info.features or {}):
+        raise DataError(f"{name} is no set of one text: it has no feature `text`.")
+    _prepare(found, name)
+    order = [split for split in ("train", "validation", "test") if split in found.info.splits]
+    parts = [example["text"] for s in order for example in tfds.as_numpy(found.as_dataset(split=s))]
+    return b"".join(parts).decode("utf8")
+
+
+def _keys(found: Any) -> tuple[str, str]:
+    """Return the names of the picture and of the label among the features."""
+    features = found.info.features or {}
+    if not hasattr(features, "items"):
+        features = {}
+    pictures_ = [k for k, v in features.items() if isinstance(v, tfds.features.Image)]
+    labels = [k for k, v in features.items() if isinstance(v, tfds.features.ClassLabel)]
+    if len(pictures_) != 1 or len(labels) != 1:
+        raise DataError(
+            f"{found.name} is no set for picture classification: expected one picture and one "
+            f"class label, received the features {', '.join(features) or 'none'}."
+        )
+    return pictures_[0], labels[0]
+
+
+def _prepare(found: Any, name: str) -> None:
+    if isinstance(found, tfds.folder_dataset.ImageFolder) or found.is_prepared():
+        return
+    try:
+        found.download_and_prepare()
+    except Exception as error:  # whatever a builder's own code and the network may raise
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DataError(
+            f"{name} is not prepared under {found.data_dir}, and TFDS cannot prepare it here: "
+            f"{first[:300]} Prepare it where there is a network (`tfds build {name}`), and give "
+            "the folder with TFDS_DATA_DIR or --data-dir."
+        ) from error
+
+
+def _splits(found: Any) -> dict[str, str]:
+    """Return our split -> TFDS' split."""
+    there = list(found.info.splits) or ["train", "test"]  # mocked data names none
+    if "train" not in there:
+        raise DataError(f"{found.name} has no split `train`. It has: {', '.join(there)}.")
+    second = next((name for name in ("test", "validation") if name in there), None)
+    return {"train": "train"} | ({"test": second} if second else {})
+
+
+def _arrays(
+    found: Any, split: str, key: str, label: str, size: tuple[int, int] | None, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read a split: (N, H, W, C) uint8 and (N,) int32, in the order of TFDS' ids."""
+    config = tfds.ReadConfig(
+        add_tfds_id=True, interleave_cycle_length=1, try_autocache=False, shuffle_seed=0
+    )
+    dataset = found.as_dataset(split=_splits(found)[split], shuffle_files=False, read_config=config)
+    rows = []
+    for example in tfds.as_numpy(dataset):
+        pixels = example[key]
+        if pixels.shape[-1] not in (1, 3):
+            pixels = pixels[..., :3]
+        if size is not None:
+            pixels = pictures.fit(pixels, size)
+        rows.append((_place(example.get("tfds_id")), pixels, int(example[label])))
+    rows.sort(key=lambda row: row[0])  # stable: sets without an id stay as they are
+    shapes = {pixels.shape for _, pixels, _ in rows}
+    if len(shapes) != 1:
+        raise DataError(
+            f"the pictures of {name} have different sizes, or there are none: "
+            f"{len(shapes)} shapes. Give `resize`."
+        )
+    x = np.stack([pixels for _, pixels, _ in rows])
+    return x, np.array([y for _, _, y in rows], np.int32)
+
+
+def _place(tfds_id: bytes | None) -> tuple[str, int]:
+    """Return what sorts examples: the file and the place in it, of "FILE__PLACE"."""
+    file, _, place = (tfds_id or b"").decode().rpartition("__")
+    return file, int(place) if place.isdigit() else 0
