@@ -14,7 +14,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from kerasd2l.contents import SECTIONS
+
 ROOT = Path(__file__).resolve().parent.parent
+_NUMBERS = {section.slug: section.number for section in SECTIONS}
 BEGIN, END = "<!-- sections: begin -->", "<!-- sections: end -->"
 _SECTION = re.compile(r"Sections?:\s+((?:\"[\w+./ -]+\"(?:,\s*|\s+and\s+)?)+)")
 
@@ -36,7 +39,10 @@ def main() -> int:
 
 
 def table() -> str:
-    """Make the table in Markdown, one row per section."""
+    """Make the table in Markdown: the sections that are there in the book's order, then the others.
+
+    A section is there if it has a recipe or a demo.
+    """
     places = defaultdict(set)
     names = defaultdict(set)
     for section, kind, name in _recipes_and_demos():
@@ -44,14 +50,21 @@ def table() -> str:
     for section, module, name in _documented():
         places[section].add(f"`{module}.{name}`")
     tests = _tests()
-    lines = ["| section | recipe or demo | functions and layers | tests |", "|---|---|---|---|"]
-    for section in sorted(set(places) | set(names)):
+    lines = []
+    for section in [s.slug for s in SECTIONS if s.slug in names]:
         wanted = {_word(entry) for entry in names[section] | places[section]}
         covering = sorted({test for test, words in tests.items() if wanted & words})
         cells = [sorted(names[section]), sorted(places[section]), [f"`{t}`" for t in covering]]
-        row = [section, *(", ".join(cell) or "-" for cell in cells)]
+        row = [_NUMBERS[section], section, *(", ".join(cell) or "-" for cell in cells)]
         lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines) + "\n"
+    missing = [f"{s.number} {s.slug}" for s in SECTIONS if s.slug not in names]
+    head = [
+        f"{len(lines)} of {len(SECTIONS)} sections are there.",
+        "",
+        "| number | section | recipe or demo | functions and layers | tests |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *lines, "", f"Not yet: {', '.join(missing)}.", ""])
 
 
 def _word(entry: str) -> str:
@@ -62,7 +75,7 @@ def _word(entry: str) -> str:
 
 def uncovered() -> list[str]:
     """Return the sections that no test names."""
-    return [line.split("|")[1].strip() for line in table().splitlines() if line.endswith("| - |")]
+    return [line.split("|")[2].strip() for line in table().splitlines() if line.endswith("| - |")]
 
 
 def _recipes_and_demos():

@@ -98,11 +98,11 @@ def test_mnist_of_tfds_has_the_pictures_of_our_own_reader(tmp_path):
         (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(_gzip(idx_bytes(x)))
         labels = (np.arange(count) % 10).astype(np.uint8)
         (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(_gzip(idx_bytes(labels)))
-    builder_class("Mnist", (28, 28, 1), names=digits)(
+    builder_class("OwnDigits", (28, 28, 1), names=digits)(
         data_dir=tmp_path / "tfds"
     ).download_and_prepare()
     ours = mnist.load(Source("files", tmp_path / "files"), batch_size=5)
-    theirs = tfds_sets.load(f"{tmp_path / 'tfds' / 'mnist' / '1.0.0'}", batch_size=5)
+    theirs = tfds_sets.load(f"{tmp_path / 'tfds' / 'own_digits' / '1.0.0'}", batch_size=5)
     assert ours.assets == theirs.assets and ours.size == theirs.size
     for split in ("train", "test"):
         for one, two in zip(
