@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from kerasd2l import figures
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.image_classification import (
-    Descent,
-    Pictures,
-    image_classification,
-    published,
-)
+from kerasd2l.tasks.image_classification import Descent, Pictures, image_classification, published
 
 if TYPE_CHECKING:
     import keras

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
-from kerasd2l.tasks.image_classification import (
-    Descent,
-    Pictures,
-    image_classification,
-    published,
-)
+from kerasd2l.tasks.image_classification import Descent, Pictures, image_classification, published
 
 models = lazy("kerasd2l.models")
 

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
-from kerasd2l.tasks.image_classification import (
-    MomentumDescent,
-    Pictures,
-    image_classification,
-)
+from kerasd2l.tasks.image_classification import MomentumDescent, Pictures, image_classification
 
 models = lazy("kerasd2l.models")
 

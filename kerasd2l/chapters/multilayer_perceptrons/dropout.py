@@ -7,12 +7,7 @@ from typing import Literal
 from kerasd2l import figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.image_classification import (
-    Descent,
-    Pictures,
-    image_classification,
-    published,
-)
+from kerasd2l.tasks.image_classification import Descent, Pictures, image_classification, published
 
 models = lazy("kerasd2l.models")
 np = lazy("numpy")

@@ -7,16 +7,11 @@ from typing import Any, Literal
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import (
-    ClippedDescent,
-    Corpus,
-    Network,
-    Writing,
-    language_model,
-)
+from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
 
 keras = lazy("keras")
 np = lazy("numpy")
+memory = lazy("kerasd2l.scratch.memory")
 tf = lazy("tensorflow")
 
 
@@ -67,8 +62,10 @@ def _directions(kind: str, units: int, seed: int) -> DemoResult:
     values: dict[str, Any] = {
         "outputs": list(outputs.shape),
         "states": [list(state.shape) for state in states],
-        "largest difference from two layers, one on the reversed sequence": _apart(outputs, halves),
-        "largest difference from keras.layers.Bidirectional": _apart(outputs, concise(X)),
+        "largest difference from two layers, one on the reversed sequence": memory.apart(
+            outputs, halves
+        ),
+        "largest difference from keras.layers.Bidirectional": memory.apart(outputs, concise(X)),
         "largest dependence on later inputs": {
             name: float(matrix[later].max()) for name, matrix in dependence.items()
         },
@@ -83,10 +80,6 @@ def _inputs():
 
 def _concise(kind: str):
     return {"rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}[kind]
-
-
-def _apart(one: Any, other: Any) -> float:
-    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
 
 
 def _dependence(function, X):

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from kerasd2l import layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import (
-    ClippedDescent,
-    Corpus,
-    Network,
-    Writing,
-    language_model,
-)
+from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
 
 keras = lazy("keras")
 np = lazy("numpy")
+memory = lazy("kerasd2l.scratch.memory")
 
 
 _BATCH, _STEPS, _SIZE = 4, 12, 8
@@ -65,11 +60,11 @@ def _stack(kind: str, num_layers: int, units: int) -> DemoResult:
         "states": {
             name: list(state.shape) for name, state in zip(by_hand.state_names, states, strict=True)
         },
-        "largest difference of the outputs from the top layer's last state": _apart(
+        "largest difference of the outputs from the top layer's last state": memory.apart(
             outputs[:, -1], states[-len(by_hand.rnns[0].state_names)]
         ),
-        "largest difference from Keras layers in a row": _apart(outputs, row(X)),
-        "largest difference from cells stepped together": _apart(outputs, together(X)),
+        "largest difference from Keras layers in a row": memory.apart(outputs, row(X)),
+        "largest difference from cells stepped together": memory.apart(outputs, together(X)),
         "weights of each layer, 28 tokens and 256 units": [rnn.count_params() for rnn in book.rnns],
     }
     return DemoResult(values)
@@ -82,10 +77,6 @@ def _inputs():
 
 def _concise(kind: str):
     return {"rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}[kind]
-
-
-def _apart(one: Any, other: Any) -> float:
-    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
 
 
 def deep_lstm_lm(

@@ -8,17 +8,10 @@ from typing import Any
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import (
-    ClippedDescent,
-    Corpus,
-    Network,
-    Writing,
-    language_model,
-)
+from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
 
-keras = lazy("keras")
 np = lazy("numpy")
-tf = lazy("tensorflow")
+memory = lazy("kerasd2l.scratch.memory")
 
 
 _OPEN, _SHUT = 30.0, -30.0  # biases: sigmoid(30) is 1 and sigmoid(-30) 1e-13
@@ -36,24 +29,18 @@ def gru_gates(*, units: int = 16, num_steps: int = 40, seed: int = 0) -> Demo:
     book's language model (28 tokens, 256 units); a longer memory with a larger bias of Z.
     Command: kerasd2l run gru_gates --out figures
     """
-    _check(units, num_steps)
+    memory.check_sizes(units, num_steps)
     return Demo("gru", lambda: _gru(units, num_steps, seed))
 
 
-def _check(units: int, num_steps: int) -> None:
-    for name, value in (("units", units), ("num_steps", num_steps)):
-        if value < 2:
-            raise ValueError(f"`{name}` must be at least 2. Received: {name}={value}.")
-
-
 def _gru(units: int, num_steps: int, seed: int) -> DemoResult:
-    X, H = _example(units, num_steps, seed)
-    rnn = _layer(scratch.RNNScratch, units, seed)
-    plain = {name: _weights(rnn)[name] for name in ("W_xh", "W_hh", "b_h")}
+    X, H = memory.gate_inputs(units, num_steps, seed)
+    rnn = memory.gate_layer(scratch.RNNScratch, units, seed)
+    plain = {name: memory.weights_by_name(rnn)[name] for name in ("W_xh", "W_hh", "b_h")}
 
     def gru(z: float, r: float, **more: Any):
         biases = {"b_z": np.full(units, z), "b_r": np.full(units, r)}
-        return _layer(scratch.GRUScratch, units, seed, {**biases, **plain}, **more)
+        return memory.gate_layer(scratch.GRUScratch, units, seed, {**biases, **plain}, **more)
 
     mlp = np.tanh(X[:, -1] @ plain["W_xh"] + plain["b_h"])
     before, after = gru(0.0, 0.0), gru(0.0, 0.0, reset_after=True)
@@ -62,23 +49,25 @@ def _gru(units: int, num_steps: int, seed: int) -> DemoResult:
         twin = layers.GRU(units, reset_after=name == "after")
         twin.build(X.shape)
         scratch.copy_to_keras(ours, twin)
-        twins[name] = _apart(ours(X, initial_state=H), twin(X, initial_state=H))
+        twins[name] = memory.apart(ours(X, initial_state=H), twin(X, initial_state=H))
     values = {
-        "parameters of the book's language model": _parameters("gru"),
+        "parameters of the book's language model": memory.book_parameters("gru"),
         "largest difference": {
-            "from the RNN where Z = 0 and R = 1": _apart(
+            "from the RNN where Z = 0 and R = 1": memory.apart(
                 gru(_SHUT, _OPEN)(X, initial_state=H), rnn(X, initial_state=H)
             ),
-            "from an MLP's layer where Z = 0 and R = 0": _apart(
+            "from an MLP's layer where Z = 0 and R = 0": memory.apart(
                 gru(_SHUT, _SHUT)(X, initial_state=H), mlp
             ),
-            "from the first state where Z = 1": _apart(gru(_OPEN, 0.0)(X, initial_state=H), H),
+            "from the first state where Z = 1": memory.apart(
+                gru(_OPEN, 0.0)(X, initial_state=H), H
+            ),
             "from Keras, reset before the product": twins["before"],
             "from Keras, reset after the product": twins["after"],
-            "between the two ways to reset": _apart(
+            "between the two ways to reset": memory.apart(
                 before(X, initial_state=H), after(X, initial_state=H)
             ),
-            "with Z on the new state and the signs of its weights turned": _apart(
+            "with Z on the new state and the signs of its weights turned": memory.apart(
                 _new_state_weighed(before, X, H), before(X, initial_state=H)
             ),
         },
@@ -89,7 +78,7 @@ def _gru(units: int, num_steps: int, seed: int) -> DemoResult:
 
 def _new_state_weighed(gru, X, H):
     """Run H = (1 - z) H + z H', z with the turned weights of Z: the same layer in other words."""
-    w = _weights(gru)
+    w = memory.weights_by_name(gru)
     for x in np.swapaxes(X, 0, 1):
         z = 1 / (1 + np.exp(x @ w["W_xz"] + H @ w["W_hz"] + w["b_z"]))
         r = 1 / (1 + np.exp(-(x @ w["W_xr"] + H @ w["W_hr"] + w["b_r"])))
@@ -97,38 +86,9 @@ def _new_state_weighed(gru, X, H):
     return H
 
 
-def _example(units: int, num_steps: int, seed: int):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(8, num_steps, units)).astype("float32")  # (B, T, D)
-    return X, rng.uniform(-0.9, 0.9, (8, units)).astype("float32")
-
-
-def _layer(kind, units: int, seed: int, weights: Mapping[str, Any] | None = None, **arguments: Any):
-    """Make a layer with weights of a usual size for `units` inputs, some of them as given."""
-    layer = kind(units, stddev=0.7 * units**-0.5, seed=seed, **arguments)
-    layer.build((None, None, units))
-    for name, value in (weights or {}).items():
-        getattr(layer, name).assign(value)
-    return layer
-
-
-def _weights(layer) -> dict[str, Any]:
-    return {weight.name: np.asarray(weight) for weight in layer.weights}
-
-
-def _apart(one: Any, other: Any) -> float:
-    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
-
-
-def _parameters(kind: str) -> int:
-    model = scratch.RNNModelScratch(28, 256, kind)
-    model.build((None, None))
-    return model.count_params()
-
-
 def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
     """Draw the lengths of dH_T / dX_{T-k}, and put those of the first input into the values."""
-    curves = {name: _gradient_by_lag(layer, X) for name, layer in cases.items()}
+    curves = {name: memory.gradient_by_lag(layer, X) for name, layer in cases.items()}
     values["gradient that reaches the first input, of that of the last"] = {
         name: float(curve[-1]) for name, curve in curves.items()
     }
@@ -140,18 +100,6 @@ def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
         ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
         yscale="log",
     )
-
-
-def _gradient_by_lag(layer, X):
-    """Return (T,) lengths of the gradient of v H_T for X_{T-k}, relative to k = 0."""
-    X = tf.constant(X)
-    v = np.random.default_rng(0).normal(size=layer.units).astype("float32")
-    with tf.GradientTape() as tape:
-        tape.watch(X)
-        last = keras.tree.flatten(layer(X))[0]
-        goal = tf.reduce_sum(last * v)
-    lengths = np.sqrt(np.sum(np.square(tape.gradient(goal, X)), axis=(0, 2)))[::-1]  # (T,)
-    return lengths / lengths[0]
 
 
 def gru_lm(

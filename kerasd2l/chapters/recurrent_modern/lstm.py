@@ -8,17 +8,10 @@ from typing import Any
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import (
-    ClippedDescent,
-    Corpus,
-    Network,
-    Writing,
-    language_model,
-)
+from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
 
-keras = lazy("keras")
 np = lazy("numpy")
-tf = lazy("tensorflow")
+memory = lazy("kerasd2l.scratch.memory")
 
 
 _OPEN, _SHUT = 30.0, -30.0  # biases: sigmoid(30) is 1 and sigmoid(-30) 1e-13
@@ -35,30 +28,24 @@ def lstm_gates(*, units: int = 16, num_steps: int = 40, seed: int = 0) -> Demo:
     memory with a larger bias of F.
     Command: kerasd2l run lstm_gates --out figures
     """
-    _check(units, num_steps)
+    memory.check_sizes(units, num_steps)
     return Demo("lstm", lambda: _lstm(units, num_steps, seed))
 
 
-def _check(units: int, num_steps: int) -> None:
-    for name, value in (("units", units), ("num_steps", num_steps)):
-        if value < 2:
-            raise ValueError(f"`{name}` must be at least 2. Received: {name}={value}.")
-
-
 def _lstm(units: int, num_steps: int, seed: int) -> DemoResult:
-    X, H = _example(units, num_steps, seed)
+    X, H = memory.gate_inputs(units, num_steps, seed)
     C = 3 * H
 
     def lstm(**biases: float):
         full = {f"b_{gate}": np.full(units, value) for gate, value in biases.items()}
-        return _layer(scratch.LSTMScratch, units, seed, full, return_state=True)
+        return memory.gate_layer(scratch.LSTMScratch, units, seed, full, return_state=True)
 
     def run(layer, inputs=X, state=(H, C)):
         _, last_H, last_C = layer(inputs, initial_state=list(state))
         return np.asarray(last_H), np.asarray(last_C)
 
     forgets = lstm(f=_SHUT, i=_OPEN)
-    w, (previous, _) = _weights(forgets), run(forgets, X[:, :-1])
+    w, (previous, _) = memory.weights_by_name(forgets), run(forgets, X[:, :-1])
     candidate = np.tanh(X[:, -1] @ w["W_xc"] + previous @ w["W_hc"] + w["b_c"])
     usual = lstm()
     twin = layers.LSTM(units, return_state=True)
@@ -67,58 +54,31 @@ def _lstm(units: int, num_steps: int, seed: int) -> DemoResult:
     scratch.copy_to_keras(usual, twin)
     hidden = run(lstm(o=_SHUT), X[:, :1])
     values = {
-        "parameters of the book's language model": _parameters("lstm"),
+        "parameters of the book's language model": memory.book_parameters("lstm"),
         "first biases of i, f, c, o in Keras": fresh_bias.tolist(),
         "largest |H| where |C| is up to 3 times larger": float(np.abs(run(usual)[0]).max()),
         "largest difference": {
-            "of C from the first one where F = 1 and I = 0": _apart(
+            "of C from the first one where F = 1 and I = 0": memory.apart(
                 run(lstm(f=_OPEN, i=_SHUT))[1], C
             ),
-            "of C from the candidate where F = 0 and I = 1": _apart(run(forgets)[1], candidate),
-            "of H from 0 where O = 0": _apart(hidden[0], 0 * H),
-            "of C with O = 0 from C with O open, one step": _apart(
+            "of C from the candidate where F = 0 and I = 1": memory.apart(
+                run(forgets)[1], candidate
+            ),
+            "of H from 0 where O = 0": memory.apart(hidden[0], 0 * H),
+            "of C with O = 0 from C with O open, one step": memory.apart(
                 hidden[1], run(lstm(o=_OPEN), X[:, :1])[1]
             ),
-            "from Keras": _apart(run(usual), run(twin)),
+            "from Keras": memory.apart(run(usual), run(twin)),
         },
     }
-    rnn = _layer(scratch.RNNScratch, units, seed)
+    rnn = memory.gate_layer(scratch.RNNScratch, units, seed)
     cases = {"RNN": rnn} | {f"LSTM, b_f = {f:g}": lstm(f=f) for f in (0.0, 1.0, 4.0)}
     return DemoResult(values, {"memory": _memory(cases, X, values)})
 
 
-def _example(units: int, num_steps: int, seed: int):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(8, num_steps, units)).astype("float32")  # (B, T, D)
-    return X, rng.uniform(-0.9, 0.9, (8, units)).astype("float32")
-
-
-def _layer(kind, units: int, seed: int, weights: Mapping[str, Any] | None = None, **arguments: Any):
-    """Make a layer with weights of a usual size for `units` inputs, some of them as given."""
-    layer = kind(units, stddev=0.7 * units**-0.5, seed=seed, **arguments)
-    layer.build((None, None, units))
-    for name, value in (weights or {}).items():
-        getattr(layer, name).assign(value)
-    return layer
-
-
-def _weights(layer) -> dict[str, Any]:
-    return {weight.name: np.asarray(weight) for weight in layer.weights}
-
-
-def _apart(one: Any, other: Any) -> float:
-    return float(np.abs(np.asarray(one) - np.asarray(other)).max())
-
-
-def _parameters(kind: str) -> int:
-    model = scratch.RNNModelScratch(28, 256, kind)
-    model.build((None, None))
-    return model.count_params()
-
-
 def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
     """Draw the lengths of dH_T / dX_{T-k}, and put those of the first input into the values."""
-    curves = {name: _gradient_by_lag(layer, X) for name, layer in cases.items()}
+    curves = {name: memory.gradient_by_lag(layer, X) for name, layer in cases.items()}
     values["gradient that reaches the first input, of that of the last"] = {
         name: float(curve[-1]) for name, curve in curves.items()
     }
@@ -130,18 +90,6 @@ def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
         ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
         yscale="log",
     )
-
-
-def _gradient_by_lag(layer, X):
-    """Return (T,) lengths of the gradient of v H_T for X_{T-k}, relative to k = 0."""
-    X = tf.constant(X)
-    v = np.random.default_rng(0).normal(size=layer.units).astype("float32")
-    with tf.GradientTape() as tape:
-        tape.watch(X)
-        last = keras.tree.flatten(layer(X))[0]
-        goal = tf.reduce_sum(last * v)
-    lengths = np.sqrt(np.sum(np.square(tape.gradient(goal, X)), axis=(0, 2)))[::-1]  # (T,)
-    return lengths / lengths[0]
 
 
 def lstm_lm(

@@ -13,7 +13,6 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
 from kerasd2l.tasks.translation import ClippedAdam, Network, Pairs, Search, translation
 
-models = lazy("kerasd2l.models")
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
