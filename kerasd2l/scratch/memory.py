@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def apart(one: Any, other: Any) -> float:
     return float(np.abs(np.asarray(one) - np.asarray(other)).max())
 
 
-def book_parameters(kind: str) -> int:
+def book_parameters(kind: Literal["rnn", "gru", "lstm"]) -> int:
     """Return the parameters of the book's language model: 28 tokens, 256 units."""
     model = RNNModelScratch(28, 256, kind)
     model.build((None, None))

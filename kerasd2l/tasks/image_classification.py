@@ -94,15 +94,19 @@ def image_classification(
     """
     chosen = data.PictureSet(pictures.dataset, resize=pictures.resize, least=least)
     height, width, channels = chosen.shape
-    optimizer = (lambda: scratch.SGDScratch(descent.learning_rate)) if by_hand else None
-    loss = scratch.CrossEntropyScratch if by_hand else _cross_entropy
     return Recipe(
         section=section,
         dataset=pictures.dataset,
         data=lambda source: chosen.load(source, batch_size=descent.batch_size),
         model=lambda d: build(d.features["pixels"].shape, len(d.assets["class_names"])),
-        optimizer=optimizer or descent.optimizer,
-        loss=lambda: loss(),
+        optimizer=(lambda: scratch.SGDScratch(descent.learning_rate))
+        if by_hand
+        else descent.optimizer,
+        loss=lambda: (
+            scratch.CrossEntropyScratch()
+            if by_hand
+            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        ),
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=descent.epochs,
         batch_size=descent.batch_size,
@@ -110,10 +114,6 @@ def image_classification(
         expected=expected,
         small_steps=small_steps,
     )
-
-
-def _cross_entropy() -> Any:
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def published(
