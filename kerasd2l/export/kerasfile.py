@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pkgutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,16 +43,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise RunError(f"{damaged} ({error}). {again}") from error
     if broken:
         raise RunError(f"{damaged} ({broken} has a wrong checksum). {again}")
-    for module in sorted(_modules(config)):
-        package, _, rest = module.partition(".")
-        if package == "kerasd2l" and rest.partition(".")[0] in ROOMS:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                raise RunError(
-                    f"{path} needs {module}, which this version of kerasd2l does not have "
-                    f"({error}). Use the version that trained it; config.json names it."
-                ) from error
+    _check_classes(path, config)
     try:
         return keras.saving.load_model(path, compile=False)
     except (TypeError, ValueError, KeyError, OSError) as error:
@@ -65,13 +57,40 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise RunError(f"cannot load {path}: {text[:500]}") from error
 
 
+def _check_classes(path: Path, config: Any) -> None:
+    """Import what registers classes of ours, and require those of the file.
+
+    Classes are found by the name under which they are registered, so that they may move from file
+    to file in the library: "kerasd2l>OneHot".
+
+    Raises:
+        RunError: the file holds one that this version does not have.
+    """
+    for room in ROOMS:
+        package = importlib.import_module(f"kerasd2l.{room}")
+        for info in pkgutil.walk_packages(getattr(package, "__path__", ()), f"kerasd2l.{room}."):
+            importlib.import_module(info.name)
+    for module, name in sorted(_classes(config)):
+        ours = [module.startswith(f"kerasd2l.{room}.") for room in ROOMS]
+        if any(ours) and not keras.saving.get_registered_object(name):
+            raise RunError(
+                f"{path} needs {name.rpartition('>')[2]} of {module}, which this version of "
+                "kerasd2l does not have. Use the version that trained it; config.json names it."
+            )
+
+
 def _modules(config: Any) -> set[str]:
     """Return the modules of all classes in a serialised Keras model."""
-    found: set[str] = set()
+    return {module for module, _ in _classes(config)}
+
+
+def _classes(config: Any) -> set[tuple[str, str]]:
+    """Return module and registered name of all classes in a serialised Keras model."""
+    classes: set[tuple[str, str]] = set()
     if isinstance(config, dict):
         if isinstance(config.get("module"), str) and "class_name" in config:
-            found.add(config["module"])
+            classes.add((config["module"], str(config.get("registered_name"))))
         config = list(config.values())
     if isinstance(config, list):
-        found = found.union(*map(_modules, config))
-    return found
+        classes = classes.union(*map(_classes, config))
+    return classes

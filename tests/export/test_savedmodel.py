@@ -300,7 +300,7 @@ def test_a_class_that_nobody_imported_is_named_with_its_module(tmp_path):
     with pytest.raises(RunError, match=r"does not know.*Nobody.*Import .* first: .*their\.models"):
         load_model(path)
     with_module(make_subclassed(), path, "kerasd2l.models.of_tomorrow")
-    with pytest.raises(RunError, match=r"needs kerasd2l\.models\.of_tomorrow.*version"):
+    with pytest.raises(RunError, match=r"needs Nobody of kerasd2l\.models\.of_tomorrow.*version"):
         load_model(path)
 
 
