@@ -12,13 +12,6 @@ import tensorflow as tf
 from kerasd2l.scratch.stacked import RNNModelScratch
 
 
-def check_sizes(units: int, num_steps: int) -> None:
-    """Refuse sizes below 2."""
-    for name, value in (("units", units), ("num_steps", num_steps)):
-        if value < 2:
-            raise ValueError(f"`{name}` must be at least 2. Received: {name}={value}.")
-
-
 def gate_inputs(units: int, num_steps: int, seed: int):
     """Return inputs (8, T, D) and a first state (8, D), D = units."""
     rng = np.random.default_rng(seed)

@@ -29,7 +29,11 @@ def gru_gates(*, units: int = 16, num_steps: int = 40, seed: int = 0) -> Demo:
     book's language model (28 tokens, 256 units); a longer memory with a larger bias of Z.
     Command: kerasd2l run gru_gates --out figures
     """
-    memory.check_sizes(units, num_steps)
+    if min(units, num_steps) < 2:
+        raise ValueError(
+            "`units` and `num_steps` must be at least 2. "
+            f"Received: units={units}, num_steps={num_steps}."
+        )
     return Demo("gru", lambda: _gru(units, num_steps, seed))
 
 

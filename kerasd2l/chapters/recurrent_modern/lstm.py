@@ -28,7 +28,11 @@ def lstm_gates(*, units: int = 16, num_steps: int = 40, seed: int = 0) -> Demo:
     memory with a larger bias of F.
     Command: kerasd2l run lstm_gates --out figures
     """
-    memory.check_sizes(units, num_steps)
+    if min(units, num_steps) < 2:
+        raise ValueError(
+            "`units` and `num_steps` must be at least 2. "
+            f"Received: units={units}, num_steps={num_steps}."
+        )
     return Demo("lstm", lambda: _lstm(units, num_steps, seed))
 
 
