@@ -580,18 +580,15 @@ class MeanLoss(keras.Model):
         return {"loss": loss}
 
 
-def forgetful_fit(model, data, *, resume, **options):
+def forgetful_fit(training):
     """A training that resumes, but in the middle of another order of the data."""
-    from kerasd2l.training import train
-
+    data = training.data
     other = dataclasses.replace(data, order=lambda number: data.epoch(number + 1))
-    return train(model, other if resume else data, resume=resume, **options)
+    return dataclasses.replace(training, data=other if training.resume else data).run()
 
 
-def deaf_fit(model, data, *, should_stop, **options):
-    from kerasd2l.training import train
-
-    return train(model, data, **options)
+def deaf_fit(training):
+    return dataclasses.replace(training, should_stop=lambda: False).run()
 
 
 def by_zero(y, prediction):

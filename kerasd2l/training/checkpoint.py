@@ -150,7 +150,8 @@ class Checkpoint:
 
 def read(path: Path) -> Checkpoint:
     """Read a checkpoint file; a damaged one raises one of many kinds of errors."""
-    with np.load(path, allow_pickle=False) as archive:
+    # numpy leaves a damaged file open that it has opened itself
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     position = json.loads(arrays.pop(_POSITION).tobytes().decode("utf8"))
     extra = {k.removeprefix(_EXTRA): v for k, v in arrays.items() if k.startswith(_EXTRA)}
