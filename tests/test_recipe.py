@@ -10,6 +10,7 @@ from kerasd2l import finding
 from kerasd2l.contents import Section
 from kerasd2l.finding import UnknownName, convert
 from kerasd2l.recipe import Data, Demo, DemoResult, Endpoint, Expected, Recipe, TensorSpec
+from kerasd2l.tasks.language_model import Corpus
 
 LENET = """
 from __future__ import annotations
@@ -248,3 +249,47 @@ def test_types_are_frozen():
     for value in (make(), Demo("s", lambda: DemoResult({})), TensorSpec((None,))):
         with pytest.raises(AttributeError):
             value.section = "other"
+
+
+# Groups of numbers
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"partition": "random"},
+        {"corpus.partition": "random"},
+        {"corpus": {"partition": "random"}},
+        {"corpus": Corpus(partition="random")},
+    ],
+    ids=["flat", "path", "dict", "object"],
+)
+def test_a_number_of_a_group_is_set_by_its_name_its_path_or_with_the_group(given):
+    arguments = finding.load("gru_lm", **given).arguments
+    assert arguments["partition"] == "random"
+    assert arguments == {**finding.load("gru_lm").arguments, "partition": "random"}
+
+
+def test_a_number_that_is_called_like_its_group_keeps_its_flat_name():
+    assert finding.load("gru_lm", corpus="shakespeare").dataset == "shakespeare"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"corpus.partitio": "random"}, UnknownName, "Did you mean partition"),
+        ({"corpus.partition": "sideways"}, ValueError, "`partition` must be one of sequential"),
+        ({"descent.epochs": "many"}, TypeError, "`epochs` must be a whole number"),
+        ({"corpus.learning_rate": 1}, UnknownName, "has no argument 'corpus.learning_rate'"),
+        ({"pictures": {"size": 3}}, UnknownName, "has no argument 'pictures.size'"),
+    ],
+)
+def test_wrong_numbers_of_a_group_are_refused(given, kind, message):
+    with pytest.raises(kind) as error:
+        finding.load("gru_lm", **given)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["embed_size", "embedding_dim"])
+def test_an_argument_is_found_by_the_name_that_it_had_before(name):
+    assert finding.load("gru_lm", **{name: 3}).arguments["embed_size"] == 3
