@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 keras = lazy("keras")
 models = lazy("kerasd2l.models")
 
-
 _SECTIONS = {
     "alexnet": "alexnet",
     "vgg": "vgg",
@@ -28,6 +27,30 @@ _SECTIONS = {
     "densenet": "densenet",
     "regnet": "cnn-design",
 }
+
+
+def nin(
+    *,
+    pictures: Pictures = Pictures(resize=224),
+    width: float = 1.0,
+    descent: Descent = Descent(0.1, batch_size=128),
+) -> Recipe:
+    """Train NiN on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey, resized to 224 x 224).
+
+    Section: "nin". Xavier weights, SGD, cross-entropy, a last ReLU on the logits, as in the book;
+    runs differ much. The builtin digits train in seconds with --set resize=71 --set width=0.1.
+    One's own pictures: --set dataset=image_folder --data files --data-dir FOLDER.
+    Expected: test accuracy 0.790-0.868 after 10 epochs (d2l-zh notebooks).
+    Command: kerasd2l train nin --data files --export
+    """
+    return image_classification(
+        "nin",
+        lambda shape, num_classes: models.nin(shape, num_classes, width=width),
+        pictures=pictures,
+        descent=descent,
+        least=67,
+        expected=published(pictures, 0.790, 0.868) if width == 1 else None,
+    )
 
 
 def layer_shapes(
@@ -86,27 +109,3 @@ def _figure(network: str, model: keras.Model, parameters: dict[str, int]):
         yscale="log",
     )
     return figure
-
-
-def nin(
-    *,
-    pictures: Pictures = Pictures(resize=224),
-    width: float = 1.0,
-    descent: Descent = Descent(0.1, batch_size=128),
-) -> Recipe:
-    """Train NiN on Fashion-MNIST (60,000 + 10,000, 28 x 28 grey, resized to 224 x 224).
-
-    Section: "nin". Xavier weights, SGD, cross-entropy, a last ReLU on the logits, as in the book;
-    runs differ much. The builtin digits train in seconds with --set resize=71 --set width=0.1.
-    One's own pictures: --set dataset=image_folder --data files --data-dir FOLDER.
-    Expected: test accuracy 0.790-0.868 after 10 epochs (d2l-zh notebooks).
-    Command: kerasd2l train nin --data files --export
-    """
-    return image_classification(
-        "nin",
-        lambda shape, num_classes: models.nin(shape, num_classes, width=width),
-        pictures=pictures,
-        descent=descent,
-        least=67,
-        expected=published(pictures, 0.790, 0.868) if width == 1 else None,
-    )

@@ -11,7 +11,6 @@ from kerasd2l.recipe import Demo, DemoResult
 keras = lazy("keras")
 np = lazy("numpy")
 
-
 # kernel, padding of each side, strides: the four convolutions of the section
 _CASES = (
     ((3, 3), (1, 1), (1, 1)),

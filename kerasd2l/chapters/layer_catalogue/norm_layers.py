@@ -11,7 +11,6 @@ from kerasd2l.recipe import Demo, DemoResult
 keras = lazy("keras")
 np = lazy("numpy")
 
-
 _EXAMPLES, _CHANNELS, _SIDE = 4, 6, 3
 
 

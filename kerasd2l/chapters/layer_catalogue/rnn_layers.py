@@ -11,7 +11,6 @@ from kerasd2l.recipe import Demo, DemoResult
 keras = lazy("keras")
 np = lazy("numpy")
 
-
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 

@@ -9,7 +9,6 @@ from kerasd2l.scratch import descent
 
 np = lazy("numpy")
 
-
 _PREDICT_AT = 4.0
 
 

@@ -12,6 +12,40 @@ tf = lazy("tensorflow")
 models = lazy("kerasd2l.models")
 
 
+def logistic_regression(
+    *, learning_rate: float = 0.01, batch_size: int = 4, passes: int = 20, epochs: int = 50
+) -> Recipe:
+    """Train logistic regression on four points: hours of learning -> passed.
+
+    Section: "logistic-regression". 1, 2, 3, 4 hours -> fail, fail, pass, pass; SGD, mean
+    cross-entropy of the logit z = w x + b, decision at z = 0. Tested on four other hours. An epoch
+    is 20 passes over the four points: 1000 steps in all.
+    Expected: no figure in the lesson. No weights are best, since the points can be told apart: w
+    grows for ever, and how far it comes in 1000 steps depends on where it began.
+    The export answers kerasd2l predict savedmodels/logistic_regression 1 2.5 7
+    Command: kerasd2l train logistic_regression --data builtin --export
+    """
+    return Recipe(
+        section="logistic-regression",
+        dataset="hours",
+        data=lambda source: data.hours.load(source, batch_size=batch_size, passes=passes),
+        model=lambda d: models.logistic_regression(1),
+        optimizer=lambda: keras.optimizers.SGD(learning_rate),
+        loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=_binary_accuracy,
+        epochs=epochs,
+        batch_size=batch_size,
+        endpoints=(
+            endpoints.binary_classifier(
+                (),
+                input_name="hours",
+                transform=lambda hours, assets: hours[:, None],
+                example=lambda: [0.0, 1.0, 2.5, 7.0],
+            ),
+        ),
+    )
+
+
 def logistic_function(*, learning_rate: float = 0.1, epochs: int = 3000) -> Demo:
     """Show the sigmoid, its slope, and logistic regression learned with the derived gradient.
 
@@ -78,40 +112,6 @@ def _draw_fit(x, y, weight: float, bias: float, sigmoid):
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
-
-
-def logistic_regression(
-    *, learning_rate: float = 0.01, batch_size: int = 4, passes: int = 20, epochs: int = 50
-) -> Recipe:
-    """Train logistic regression on four points: hours of learning -> passed.
-
-    Section: "logistic-regression". 1, 2, 3, 4 hours -> fail, fail, pass, pass; SGD, mean
-    cross-entropy of the logit z = w x + b, decision at z = 0. Tested on four other hours. An epoch
-    is 20 passes over the four points: 1000 steps in all.
-    Expected: no figure in the lesson. No weights are best, since the points can be told apart: w
-    grows for ever, and how far it comes in 1000 steps depends on where it began.
-    The export answers kerasd2l predict savedmodels/logistic_regression 1 2.5 7
-    Command: kerasd2l train logistic_regression --data builtin --export
-    """
-    return Recipe(
-        section="logistic-regression",
-        dataset="hours",
-        data=lambda source: data.hours.load(source, batch_size=batch_size, passes=passes),
-        model=lambda d: models.logistic_regression(1),
-        optimizer=lambda: keras.optimizers.SGD(learning_rate),
-        loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=_binary_accuracy,
-        epochs=epochs,
-        batch_size=batch_size,
-        endpoints=(
-            endpoints.binary_classifier(
-                (),
-                input_name="hours",
-                transform=lambda hours, assets: hours[:, None],
-                example=lambda: [0.0, 1.0, 2.5, 7.0],
-            ),
-        ),
-    )
 
 
 def _binary_accuracy() -> list:

@@ -11,10 +11,7 @@ from kerasd2l.recipe import Demo, DemoResult
 keras = lazy("keras")
 np = lazy("numpy")
 
-
 _LETTERS = "ehlo"
-
-
 _WORD, _TARGET = "hello", "ohlol"
 
 

@@ -12,10 +12,7 @@ np = lazy("numpy")
 tf = lazy("tensorflow")
 decoding = lazy("kerasd2l.decoding")
 
-
 STATES = ("healthy", "fever")
-
-
 SYMPTOMS = ("normal", "cold", "dizzy")
 
 

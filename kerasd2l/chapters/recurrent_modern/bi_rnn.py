@@ -14,8 +14,36 @@ np = lazy("numpy")
 memory = lazy("kerasd2l.scratch.memory")
 tf = lazy("tensorflow")
 
-
 _BATCH, _STEPS, _SIZE = 4, 12, 8
+
+
+def bidirectional_lstm_lm(
+    *,
+    network: Network = Network(num_layers=2),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(),
+    writing: Writing = Writing(),
+) -> Recipe:
+    """Train a network that reads from both ends to predict the next character: the wrong tool.
+
+    Section: "bi-rnn". Two bidirectional layers of 2 x 256 LSTM units; the first 10,000 characters,
+    one-hot; batches of 32 x 35; SGD at 1, gradients clipped to norm 1. In training the backward
+    direction has seen the very character that is asked for: the perplexity falls to 1 on any text
+    and says nothing. When the network writes, there is no future to copy from, and out comes
+    nonsense. The text so far is read anew for each character: slow, but what the network computes.
+    Expected: perplexity on the training text 1.1, and "erererer" as text (d2l-zh, PyTorch).
+    Command: kerasd2l train bidirectional_lstm_lm --data files --export
+    """
+    return language_model(
+        "bi-rnn",
+        "lstm",
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=1.1 if network == Network(num_layers=2) else None,
+        bidirectional=True,
+    )
 
 
 def both_directions(
@@ -107,32 +135,3 @@ def _draw(dependence):
         image, ax=panels[0].tolist(), label="log10 of dependence, largest is 0", extend="min"
     )
     return figure
-
-
-def bidirectional_lstm_lm(
-    *,
-    network: Network = Network(num_layers=2),
-    corpus: Corpus = Corpus(),
-    descent: ClippedDescent = ClippedDescent(),
-    writing: Writing = Writing(),
-) -> Recipe:
-    """Train a network that reads from both ends to predict the next character: the wrong tool.
-
-    Section: "bi-rnn". Two bidirectional layers of 2 x 256 LSTM units; the first 10,000 characters,
-    one-hot; batches of 32 x 35; SGD at 1, gradients clipped to norm 1. In training the backward
-    direction has seen the very character that is asked for: the perplexity falls to 1 on any text
-    and says nothing. When the network writes, there is no future to copy from, and out comes
-    nonsense. The text so far is read anew for each character: slow, but what the network computes.
-    Expected: perplexity on the training text 1.1, and "erererer" as text (d2l-zh, PyTorch).
-    Command: kerasd2l train bidirectional_lstm_lm --data files --export
-    """
-    return language_model(
-        "bi-rnn",
-        "lstm",
-        network=network,
-        corpus=corpus,
-        descent=descent,
-        writing=writing,
-        published=1.1 if network == Network(num_layers=2) else None,
-        bidirectional=True,
-    )

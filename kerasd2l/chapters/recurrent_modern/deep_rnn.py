@@ -13,8 +13,32 @@ keras = lazy("keras")
 np = lazy("numpy")
 memory = lazy("kerasd2l.scratch.memory")
 
-
 _BATCH, _STEPS, _SIZE = 4, 12, 8
+
+
+def deep_lstm_lm(
+    *,
+    network: Network = Network(num_layers=2),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(2.0),
+    writing: Writing = Writing(),
+) -> Recipe:
+    """Train two layers of long short-term memory on The Time Machine, one on top of the other.
+
+    Section: "deep-rnn". 2 x 256 units; the first 10,000 characters, one-hot; batches of 32 x 35;
+    SGD at 2, gradients clipped to norm 1.
+    Expected: perplexity on the training text 1.0, 500 epochs (d2l-zh, PyTorch).
+    Command: kerasd2l train deep_lstm_lm --data files --export
+    """
+    return language_model(
+        "deep-rnn",
+        "lstm",
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=1.0 if network == Network(num_layers=2) else None,
+    )
 
 
 def stacked_layers(
@@ -77,28 +101,3 @@ def _inputs():
 
 def _concise(kind: str):
     return {"rnn": layers.SimpleRNN, "gru": layers.GRU, "lstm": layers.LSTM}[kind]
-
-
-def deep_lstm_lm(
-    *,
-    network: Network = Network(num_layers=2),
-    corpus: Corpus = Corpus(),
-    descent: ClippedDescent = ClippedDescent(2.0),
-    writing: Writing = Writing(),
-) -> Recipe:
-    """Train two layers of long short-term memory on The Time Machine, one on top of the other.
-
-    Section: "deep-rnn". 2 x 256 units; the first 10,000 characters, one-hot; batches of 32 x 35;
-    SGD at 2, gradients clipped to norm 1.
-    Expected: perplexity on the training text 1.0, 500 epochs (d2l-zh, PyTorch).
-    Command: kerasd2l train deep_lstm_lm --data files --export
-    """
-    return language_model(
-        "deep-rnn",
-        "lstm",
-        network=network,
-        corpus=corpus,
-        descent=descent,
-        writing=writing,
-        published=1.0 if network == Network(num_layers=2) else None,
-    )

@@ -13,8 +13,36 @@ from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writi
 np = lazy("numpy")
 memory = lazy("kerasd2l.scratch.memory")
 
-
 _OPEN, _SHUT = 30.0, -30.0  # biases: sigmoid(30) is 1 and sigmoid(-30) 1e-13
+
+
+def gru_lm(
+    *,
+    network: Network = Network(),
+    corpus: Corpus = Corpus(),
+    descent: ClippedDescent = ClippedDescent(),
+    writing: Writing = Writing(),
+) -> Recipe:
+    """Train gated recurrent units to predict the next character of The Time Machine.
+
+    Section: "gru". 256 units; the first 10,000 characters, one-hot; batches of 32 x 35; SGD at 1,
+    gradients clipped to norm 1. By hand (implementation=scratch), the reset gate is applied before
+    the product with the weights, as in the book; Keras' layer applies it afterwards.
+    Expected: perplexity on the training text 1.0; by hand 1.1, 500 epochs (d2l-zh, PyTorch).
+    Measured on the 5,000 characters that follow: 7.3 after 149 epochs, 91 after 500.
+    Command: kerasd2l train gru_lm --data files --export
+    """
+    as_published = (network.num_hiddens, network.num_layers) == (256, 1)
+    perplexity = 1.1 if network.by_hand else 1.0
+    return language_model(
+        "gru",
+        "gru",
+        network=network,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        published=perplexity if as_published else None,
+    )
 
 
 def gru_gates(*, units: int = 16, num_steps: int = 40, seed: int = 0) -> Demo:
@@ -103,33 +131,4 @@ def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
         xlabel="lag k (steps back)",
         ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
         yscale="log",
-    )
-
-
-def gru_lm(
-    *,
-    network: Network = Network(),
-    corpus: Corpus = Corpus(),
-    descent: ClippedDescent = ClippedDescent(),
-    writing: Writing = Writing(),
-) -> Recipe:
-    """Train gated recurrent units to predict the next character of The Time Machine.
-
-    Section: "gru". 256 units; the first 10,000 characters, one-hot; batches of 32 x 35; SGD at 1,
-    gradients clipped to norm 1. By hand (implementation=scratch), the reset gate is applied before
-    the product with the weights, as in the book; Keras' layer applies it afterwards.
-    Expected: perplexity on the training text 1.0; by hand 1.1, 500 epochs (d2l-zh, PyTorch).
-    Measured on the 5,000 characters that follow: 7.3 after 149 epochs, 91 after 500.
-    Command: kerasd2l train gru_lm --data files --export
-    """
-    as_published = (network.num_hiddens, network.num_layers) == (256, 1)
-    perplexity = 1.1 if network.by_hand else 1.0
-    return language_model(
-        "gru",
-        "gru",
-        network=network,
-        corpus=corpus,
-        descent=descent,
-        writing=writing,
-        published=perplexity if as_published else None,
     )

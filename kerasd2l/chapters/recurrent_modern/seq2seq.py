@@ -20,6 +20,63 @@ tf = lazy("tensorflow")
 sacrebleu = lazy("sacrebleu")
 
 
+def seq2seq_gru(
+    *,
+    pairs: Pairs = Pairs(),
+    network: Network = Network(),
+    descent: ClippedAdam = ClippedAdam(),
+    search: Search = Search(),
+) -> Recipe:
+    """Train a GRU encoder and decoder to translate English into French, with teacher forcing.
+
+    Section: "seq2seq". The book's sizes: 600 pairs of at most 10 tokens, embedding 32, two layers
+    of 32 units, dropout 0.1, Adam at 0.005, gradients clipped to norm 1. Its data is fra.txt
+    (corpus=fra); Multi30k's captions are longer. The loss is the mean over real tokens;
+    divide_by=steps is the book's, divided by all B x T places. The book prints the latter's sum
+    over the number of real tokens, a tenth of the mean over tokens.
+    For translations that can be read take more: num_examples=15000 num_steps=16 longer=drop
+    min_freq=3 embed_size=128 num_hiddens=256 dropout_rate=0.2 batch_size=128 learning_rate=0.002
+    and 12 epochs of Multi30k, test perplexity 8.9; for dates num_examples=none num_steps=8
+    min_freq=1 embed_size=64 num_hiddens=128 num_layers=1 and 40 epochs, test perplexity 1.002.
+    Expected: book 0.019 to 0.029 as it prints it, which is 0.19 to 0.29 a token (fra.txt).
+    Command: kerasd2l train seq2seq_gru --data builtin --export
+    """
+    return translation(
+        "seq2seq",
+        "gru",
+        pairs=pairs,
+        network=network,
+        descent=descent,
+        search=search,
+    )
+
+
+def seq2seq_lstm(
+    *,
+    pairs: Pairs = Pairs(),
+    network: Network = Network(),
+    use_context: bool = False,
+    descent: ClippedAdam = ClippedAdam(),
+    search: Search = Search(),
+) -> Recipe:
+    """Train an LSTM encoder and decoder: the variant of the notes, without the repeated context.
+
+    Section: "seq2seq". All as in seq2seq_gru, but the encoder hands over its states (hidden and
+    cell) at the beginning only; use_context=true joins the last one to every step as there.
+    Expected: no figure is published for this variant.
+    Command: kerasd2l train seq2seq_lstm --data builtin --export
+    """
+    return translation(
+        "seq2seq",
+        "lstm",
+        pairs=pairs,
+        network=network,
+        descent=descent,
+        search=search,
+        use_context=use_context,
+    )
+
+
 def _check_exponent(length_exponent: float) -> None:
     if not 0 <= length_exponent < float("inf"):
         raise ValueError(
@@ -225,60 +282,3 @@ def _by_length(texts: list[str], scores: dict[str, list[float]]):
     )
     figure.axes[0].set_ylim(bottom=0)
     return figure
-
-
-def seq2seq_gru(
-    *,
-    pairs: Pairs = Pairs(),
-    network: Network = Network(),
-    descent: ClippedAdam = ClippedAdam(),
-    search: Search = Search(),
-) -> Recipe:
-    """Train a GRU encoder and decoder to translate English into French, with teacher forcing.
-
-    Section: "seq2seq". The book's sizes: 600 pairs of at most 10 tokens, embedding 32, two layers
-    of 32 units, dropout 0.1, Adam at 0.005, gradients clipped to norm 1. Its data is fra.txt
-    (corpus=fra); Multi30k's captions are longer. The loss is the mean over real tokens;
-    divide_by=steps is the book's, divided by all B x T places. The book prints the latter's sum
-    over the number of real tokens, a tenth of the mean over tokens.
-    For translations that can be read take more: num_examples=15000 num_steps=16 longer=drop
-    min_freq=3 embed_size=128 num_hiddens=256 dropout_rate=0.2 batch_size=128 learning_rate=0.002
-    and 12 epochs of Multi30k, test perplexity 8.9; for dates num_examples=none num_steps=8
-    min_freq=1 embed_size=64 num_hiddens=128 num_layers=1 and 40 epochs, test perplexity 1.002.
-    Expected: book 0.019 to 0.029 as it prints it, which is 0.19 to 0.29 a token (fra.txt).
-    Command: kerasd2l train seq2seq_gru --data builtin --export
-    """
-    return translation(
-        "seq2seq",
-        "gru",
-        pairs=pairs,
-        network=network,
-        descent=descent,
-        search=search,
-    )
-
-
-def seq2seq_lstm(
-    *,
-    pairs: Pairs = Pairs(),
-    network: Network = Network(),
-    use_context: bool = False,
-    descent: ClippedAdam = ClippedAdam(),
-    search: Search = Search(),
-) -> Recipe:
-    """Train an LSTM encoder and decoder: the variant of the notes, without the repeated context.
-
-    Section: "seq2seq". All as in seq2seq_gru, but the encoder hands over its states (hidden and
-    cell) at the beginning only; use_context=true joins the last one to every step as there.
-    Expected: no figure is published for this variant.
-    Command: kerasd2l train seq2seq_lstm --data builtin --export
-    """
-    return translation(
-        "seq2seq",
-        "lstm",
-        pairs=pairs,
-        network=network,
-        descent=descent,
-        search=search,
-        use_context=use_context,
-    )

@@ -11,7 +11,6 @@ from kerasd2l.recipe import Demo, DemoResult
 np = lazy("numpy")
 tf = lazy("tensorflow")
 
-
 _WEIGHTS = ("W_xh", "W_hh", "W_hq")
 
 

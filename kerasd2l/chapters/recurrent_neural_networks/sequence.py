@@ -21,7 +21,6 @@ models = lazy("kerasd2l.models")
 keras = lazy("keras")
 np = lazy("numpy")
 
-
 MOST_STEPS = 10_000  # of one forecast
 
 
