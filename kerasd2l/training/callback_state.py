@@ -37,7 +37,14 @@ class CallbackState:
             for name, value in _array_lists(callback).items():
                 lists[name] = len(value)
                 arrays |= {f"{i}/{name}/{j}": array for j, array in enumerate(value)}
-            plain.append({"class": type(callback).__name__, "values": values, "lists": lists})
+            plain.append(
+                {
+                    "class": type(callback).__name__,
+                    "values": values,
+                    "lists": lists,
+                    "functions": _keras_functions(callback),
+                }
+            )
         return plain, arrays
 
     def restore(self, plain: list[dict[str, Any]], arrays: dict[str, np.ndarray]) -> None:
@@ -46,6 +53,8 @@ class CallbackState:
             if state["class"] != type(callback).__name__:
                 continue
             vars(callback).update(state["values"])
+            for name, function in state.get("functions", {}).items():
+                setattr(callback, name, getattr(keras.ops, function))
             for name, length in state["lists"].items():
                 setattr(callback, name, [arrays[f"{i}/{name}/{j}"] for j in range(length)])
 
@@ -65,11 +74,23 @@ def _plain_attributes(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """Return the numbers of a callback, e.g. `wait` and `best` of EarlyStopping."""
     values = {}
     for name, value in vars(callback).items():
-        if isinstance(value, (bool, int, float)) and not name.startswith("_"):
+        if isinstance(value, (bool, int, float)):
             values[name] = value
         elif getattr(value, "shape", None) == () and hasattr(value, "item"):
             values[name] = value.item()
     return values
+
+
+def _keras_functions(callback: keras.callbacks.Callback) -> dict[str, str]:
+    """Return attributes that are functions of keras.ops, e.g. `monitor_op`.
+
+    Keras chooses that one late, and turns the sign of `min_delta` with it: once, not twice.
+    """
+    return {
+        name: value.__name__
+        for name, value in vars(callback).items()
+        if callable(value) and getattr(keras.ops, getattr(value, "__name__", ""), None) is value
+    }
 
 
 def _array_lists(callback: keras.callbacks.Callback) -> dict[str, list[np.ndarray]]:

@@ -150,6 +150,65 @@ def test_early_stopping_counts_on_after_a_resume(tmp_path):
     assert small.difference(again, whole) == 0
 
 
+@pytest.mark.parametrize(
+    "callback",
+    [
+        lambda folder: keras.callbacks.EarlyStopping("loss", min_delta=0.5, patience=2),
+        lambda folder: keras.callbacks.EarlyStopping(
+            "loss", mode="min", min_delta=0.5, patience=1, start_from_epoch=1
+        ),
+        lambda folder: keras.callbacks.EarlyStopping(
+            "accuracy", mode="max", min_delta=0.1, patience=2, restore_best_weights=True
+        ),
+        lambda folder: keras.callbacks.ReduceLROnPlateau(
+            "loss", factor=0.5, min_delta=0.5, patience=1, cooldown=1
+        ),
+        lambda folder: keras.callbacks.ModelCheckpoint(
+            folder / "best.keras", monitor="loss", save_best_only=True
+        ),
+        lambda folder: keras.callbacks.ModelCheckpoint(
+            folder / "{epoch}.keras", monitor="accuracy", save_best_only=True, mode="max"
+        ),
+        lambda folder: keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+        lambda folder: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
+        lambda folder: keras.callbacks.TerminateOnNaN(),
+        lambda folder: keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+    ],
+    ids=[
+        "early",
+        "early_min",
+        "early_max",
+        "plateau",
+        "best",
+        "every",
+        "csv",
+        "rate",
+        "nan",
+        "own",
+    ],
+)
+def test_stopped_and_resumed_a_callback_does_what_it_does_when_never_stopped(callback, tmp_path):
+    """Keras turns the sign of `min_delta` late: saved and turned again, it never fires."""
+    folders = [tmp_path / name for name in ("whole", "parts")]
+    for folder in folders:
+        folder.mkdir()
+    options = {"epochs": 8}
+    whole, history = small.train(make, small.data(), callbacks=[callback(folders[0])], **options)
+    again, resumed = interrupted(
+        make,
+        small.data(),
+        tmp_path / "checkpoints",
+        (6, 13),
+        callbacks=lambda: [callback(folders[1])],
+        **options,
+    )
+    assert small.figures(resumed) == small.figures(history)
+    assert small.difference(again, whole) == 0
+    assert sorted(path.name for path in folders[0].iterdir()) == sorted(
+        path.name for path in folders[1].iterdir()
+    )
+
+
 def test_a_finished_early_stop_is_not_trained_further(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     options = {"epochs": 20, "checkpoints": checkpoints}
