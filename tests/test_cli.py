@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kerasd2l import __version__
+from kerasd2l import __version__, cli
 from kerasd2l.cli import main
 from kerasd2l.data.sets import digits
 from kerasd2l.testing.elsewhere import with_keras
@@ -542,3 +543,14 @@ def test_threads_of_an_operation_are_the_recipes_unless_the_environment_says(
     )
     code, log = with_keras()(str(script), "")
     assert code == 0 and log.split()[-1:] == [str(threads)], log
+
+
+@pytest.mark.parametrize(
+    "verb", [name for name, command in cli.main.commands.items() if name != "list"]
+)
+def test_a_home_folder_is_meant_alike_by_all_paths_of_a_command(verb, monkeypatch):
+    """`--out=~/x` reaches us as it is; a folder called `~` was made once."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    paths = [p for p in cli.main.commands[verb].params if isinstance(p.type, click.Path)]
+    for parameter in paths:
+        assert str(parameter.type.convert("~/x", parameter, None)) == "/home/somebody/x"

@@ -18,6 +18,7 @@ import click
 from kerasd2l import __version__, finding
 from kerasd2l.cli import listing
 from kerasd2l.cli.console import (
+    HomePath,
     check_skip_broken,
     data_options,
     draw,
@@ -111,7 +112,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True)
 @jit_compile_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels (slower).")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder.")
+@click.option("--out", type=HomePath(file_okay=False), help="Run folder.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
     "--rendezvous-timeout", type=float, default=120.0, help="Seconds to wait for workers."
@@ -151,7 +152,7 @@ def train(
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=HomePath())
 @data_options(default=None, help="Where the data comes from; default: as for the training.")
 @skip_broken_option
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches.")
@@ -206,7 +207,7 @@ def evaluate(
 
 
 @main.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=HomePath())
 @savedmodels_option
 @click.option("--name", help="Name to serve the model under.")
 @json_option
@@ -227,7 +228,7 @@ def export(run: Path, savedmodels: Path, name: str | None, as_json: bool) -> Non
 
 
 @main.command(context_settings={"ignore_unknown_options": True})  # -0.3,0.5 is an input
-@click.argument("savedmodel", type=click.Path(path_type=Path))
+@click.argument("savedmodel", type=HomePath())
 @click.argument("inputs", nargs=-1)
 @click.option(
     "--signature", help="Default: serving_default, or the one that has the inputs of --input."
@@ -235,7 +236,7 @@ def export(run: Path, savedmodels: Path, name: str | None, as_json: bool) -> Non
 @click.option(
     "--input", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input with a default."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Draw the answer into this PNG.")
+@click.option("--out", type=HomePath(), help="Draw the answer into this PNG.")
 @json_option
 def predict(
     savedmodel: Path,
@@ -269,7 +270,7 @@ def predict(
 @main.command()
 @click.argument("name")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Set an argument.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of figures.")
+@click.option("--out", type=HomePath(file_okay=False), help="Folder of figures.")
 @json_option
 def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Run the demo NAME: print its values, save its figures into --out."""
@@ -299,7 +300,7 @@ def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> N
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
 @click.option("--max-restarts", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--log-dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--log-dir", type=HomePath(file_okay=False))
 @click.option("--grace", type=float, default=30.0, help="Seconds from SIGTERM to SIGKILL.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def launch(

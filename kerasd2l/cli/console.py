@@ -187,10 +187,20 @@ def arguments_of(name: str) -> dict[str, finding.Argument]:
     return finding.parameters(finding.find(name).function)
 
 
+class HomePath(click.Path):
+    """A path in which `~` is a home folder, also where the shell does not see it: --out=~/runs."""
+
+    def __init__(self, **options: Any):
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
     """Add --data and --data-dir."""
     kinds = click.Choice(KINDS)
-    folder = click.Path(path_type=Path)
+    folder = HomePath()
 
     def add(command):
         command = click.option(
@@ -212,7 +222,7 @@ jit_compile_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 savedmodels_option = click.option(
     "--savedmodels",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=HomePath(file_okay=False),
     default=Path("savedmodels"),
     show_default=True,
     help="Folder of exported models.",

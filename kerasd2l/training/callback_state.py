@@ -86,11 +86,12 @@ def _keras_functions(callback: keras.callbacks.Callback) -> dict[str, str]:
 
     Keras chooses that one late, and turns the sign of `min_delta` with it: once, not twice.
     """
-    return {
-        name: value.__name__
-        for name, value in vars(callback).items()
-        if callable(value) and getattr(keras.ops, getattr(value, "__name__", ""), None) is value
-    }
+    names = {}
+    for name, value in vars(callback).items():
+        function = getattr(value, "__name__", "")
+        if callable(value) and getattr(keras.ops, function, None) is value:
+            names[name] = function
+    return names
 
 
 def _array_lists(callback: keras.callbacks.Callback) -> dict[str, list[np.ndarray]]:
