@@ -111,8 +111,9 @@ class Perplexity(keras.metrics.Metric):
 def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float:
     """Compute the book's BLEU of one translation: 1 if it equals the reference.
 
-    exp(min(0, 1 - len_label / len_pred)) prod_{n=1}^k p_n^(1 / 2^n), where p_n is the share of the
-    translation's n-grams that the reference has, each as often at most as there.
+    exp(min(0, 1 - len_label / len_pred)) prod_n p_n^(1 / 2^n), n from 1 to k, or to the number of
+    words if that is less; p_n is the share of the translation's n-grams that the reference has,
+    each as often at most as there.
     Section: "seq2seq". For figures to publish, take corpus BLEU (sacrebleu): its weights and
     smoothing are others.
 
@@ -122,7 +123,7 @@ def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float
         k: int >= 1, longest n-gram that counts.
 
     Returns:
-        float in [0, 1]; 0 for a translation of fewer than k words.
+        float in [0, 1]; 0 for an empty translation.
 
     Raises:
         ValueError: k below 1, or an empty reference.
@@ -139,10 +140,10 @@ def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float
     pred, label = (side.split() if isinstance(side, str) else list(side) for side in (pred, label))
     if not label:
         raise ValueError("`label` must have at least one word. Received: an empty reference.")
-    if len(pred) < k:
+    if not pred:
         return 0.0
     score = math.exp(min(0.0, 1 - len(label) / len(pred)))
-    for n in range(1, k + 1):
+    for n in range(1, min(k, len(pred)) + 1):
         found, there = _ngrams(pred, n), _ngrams(label, n)
         matches = sum(min(count, there[ngram]) for ngram, count in found.items())
         score *= (matches / (len(pred) - n + 1)) ** 0.5**n

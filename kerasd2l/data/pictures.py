@@ -15,6 +15,7 @@ from kerasd2l.data import pipeline
 from kerasd2l.data.source import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")  # Pillow tries no other: EPS starts a program
 LEAST = 2  # pixels; a side of a single pixel shows nothing
 
 Image = lazy("PIL.Image")
@@ -42,7 +43,7 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
         BrokenPicture: no picture, a truncated one, or one that is a single pixel wide or high.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             image.load()
             pixels = _rgb(image)
             if channels == 1:

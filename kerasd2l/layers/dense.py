@@ -113,4 +113,5 @@ class Threshold(keras.layers.Layer):
         return input_shape
 
     def call(self, inputs):
-        return ops.where(inputs > self.threshold, inputs, ops.cast(self.value, inputs.dtype))
+        # this way round NaN stays NaN
+        return ops.where(inputs <= self.threshold, ops.cast(self.value, inputs.dtype), inputs)

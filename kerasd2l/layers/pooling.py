@@ -59,7 +59,12 @@ class _AdaptivePooling(keras.layers.Layer):
 
 
 class _AdaptiveAverage(_AdaptivePooling):
-    """The mean of every bin."""
+    """The mean of every bin; whole numbers are averaged as floats."""
+
+    def call(self, inputs):
+        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
+            inputs = ops.cast(inputs, self.compute_dtype)
+        return super().call(inputs)
 
     def _reduce(self, bins, axis, inside, length):
         return ops.sum(ops.where(inside, bins, ops.zeros((), bins.dtype)), axis=axis) / length

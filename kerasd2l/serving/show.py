@@ -146,7 +146,7 @@ def _picture(source: Any) -> tuple[np.ndarray, str]:
 
         from PIL import Image
 
-        with Image.open(source) as image:
+        with Image.open(source, formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as image:
             if image.mode.startswith("I;16"):
                 return np.asarray(image, dtype="float32") / 65535, Path(source).name
             plain = image.convert("L" if image.mode in ("1", "L") else "RGBA")

@@ -258,3 +258,10 @@ def test_shapes_are_ten_balanced_classes_and_always_the_same():
     assert len(np.unique(np.concatenate([x, x_test]).reshape(1250, -1), axis=0)) == 1250
     with pytest.raises(DataError, match="Use --data builtin"):
         shapes.load("files")
+
+
+def test_a_file_that_pillow_would_give_to_another_program_is_refused(tmp_path):
+    """Pillow hands EPS to Ghostscript, whatever the file is called."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n"
+    with pytest.raises(pictures.BrokenPicture, match="no known kind of picture"):
+        pictures.decode(eps, "9.png")

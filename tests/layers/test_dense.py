@@ -66,3 +66,9 @@ def test_dropout_of_whole_channels_is_keras_spatial_dropout(rank):
     np.testing.assert_array_equal(layer(x), x)
     with pytest.raises(ValueError, match="`rate`"):
         getattr(keras.layers, f"SpatialDropout{rank}D")(1.5)
+
+
+def test_threshold_keeps_nan():
+    """As ReLU does: a NaN that becomes 0 hides a fault."""
+    x = np.array([np.nan, -1.0, 2.0], np.float32)
+    np.testing.assert_array_equal(Threshold(0.0, 0.0)(x), [np.nan, 0.0, 2.0])

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasd2l import layers
 from kerasd2l.testing import check_layer
@@ -132,3 +133,11 @@ def test_fractional_needs_a_known_size():
 def test_adaptive_bad_values(size):
     with pytest.raises(ValueError, match="`output_size` must be a whole number"):
         layers.AdaptiveAveragePooling2D(size)
+
+
+def test_averages_of_whole_numbers_are_floats_eagerly_and_in_a_graph():
+    layer, x = layers.AdaptiveAveragePooling1D(2), np.arange(6, dtype=np.int32).reshape(1, 6, 1)
+    eager, graph = layer(x), tf.function(layer)(tf.constant(x))
+    assert eager.dtype == graph.dtype == tf.float32
+    np.testing.assert_allclose(np.ravel(eager), [1.0, 4.0])
+    np.testing.assert_allclose(eager, graph)
