@@ -133,7 +133,8 @@ def from_tfds(source: Source, dataset: str, files: Sequence[str]) -> bool:
         return source.kind == "tfds"
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
     there = folder is not None and all((folder / name).is_file() for name in files)
-    return not there and (source.tfds_dir / dataset).is_dir()
+    prepared = source.tfds_dir / dataset  # a version without this file is not finished
+    return not there and any(prepared.glob("*/dataset_info.json"))
 
 
 def resolve(

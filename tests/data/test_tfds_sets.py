@@ -10,6 +10,7 @@ from PIL import Image
 from kerasd2l import cli, data, finding
 from kerasd2l.data import DataError, Source, tfds_sets
 from kerasd2l.data.sets import mnist, shakespeare
+from kerasd2l.data.source import from_tfds
 
 CLASSES = ("no", "yes", "maybe")
 
@@ -169,9 +170,11 @@ def test_a_folder_of_pictures_is_an_image_folder_of_tfds(tmp_path):
 
 
 def test_auto_takes_a_prepared_folder_before_a_download(tmp_path, monkeypatch):
-    (tmp_path / "mnist").mkdir()
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("KERASD2L_DATA", raising=False)
+    (tmp_path / "mnist" / "3.0.1").mkdir(parents=True)
+    assert not from_tfds(Source("auto"), "mnist", ("x",)), "not finished"
+    (tmp_path / "mnist" / "3.0.1" / "dataset_info.json").write_text("{}")
     with tfds.testing.mock_data(num_examples=5):
         assert mnist.load("auto").size == {"train": 5, "test": 5}
 
