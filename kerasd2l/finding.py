@@ -126,9 +126,12 @@ def matching(pattern: str = "*") -> list[Entry]:
     """
     known = entries()
     labels = [_labels(entry) for entry in known]
-    exact = [entry for entry, words in zip(known, labels, strict=True) if pattern.lower() in words]
-    if exact:
-        return exact
+    if any(pattern.lower() in words for words in labels):
+        return [
+            entry
+            for entry, words in zip(known, labels, strict=True)
+            if pattern.lower() in words or pattern == entry.short  # mlp: 4.2, and a recipe of 4.4
+        ]
     if not any(sign in pattern for sign in "*?["):
         pattern = f"*{pattern}*"
     return [
@@ -221,7 +224,15 @@ def load(name: str, /, **arguments: Any) -> Recipe | Demo:
         >>> load("lenet", learning_rate=0.5).arguments["learning_rate"]
         0.5
     """
-    entry = find(name)
+    return build(find(name), **arguments)
+
+
+def build(entry: Entry, **arguments: Any) -> Recipe | Demo:
+    """Build the recipe or demo of an entry; `load` does it by name.
+
+    Raises:
+        UnknownName, TypeError, ValueError: as `load`.
+    """
     known = parameters(entry.function)
     values = {key: parameter.default for key, parameter in known.items()}
     for given, value in _flat(arguments).items():
@@ -343,4 +354,4 @@ _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 def list_recipes(pattern: str = "*") -> list[Recipe | Demo]:
     """Build every recipe and demo that a pattern means (see `matching`) with its defaults."""
-    return [load(entry.name) for entry in matching(pattern)]
+    return [build(entry) for entry in matching(pattern)]

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"recipe", "run", "decoding", "cluster"},
     "endpoints": {"recipe", "run", "decoding"},
     "export": {"recipe", "run", "decoding", "finding"},
-    "serving": {"recipe", "run", "export", "endpoints", "finding"},
+    "serving": {"recipe", "run", "export", "endpoints"},
     "tasks": {"data", "models", "losses", "metrics", "layers", "endpoints", "recipe", "scratch"},
     "finding": {"recipe", "run", "contents"},
     "testing": {"recipe", "run", "training", "export", "finding"},

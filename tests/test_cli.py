@@ -149,6 +149,21 @@ def test_a_section_is_found_by_number_and_by_slug(pattern):
     assert {(row["number"], row["section"]) for row in rows} == {("8.5", "rnn-scratch")}
 
 
+def test_a_recipe_named_like_another_section_is_listed_with_it():
+    rows = json.loads(call("list", "mlp", "--json").stdout)["recipes"]
+    assert [(row["number"], row["name"]) for row in rows] == [
+        ("4.2", "multilayer_perceptrons/activation_functions"),
+        ("4.4", "multilayer_perceptrons/mlp"),
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["16", "reinforcement_learning"])
+def test_a_chapter_that_is_not_built_yet_says_so(pattern):
+    message = failure(1, "list", pattern)
+    assert "chapter 16 reinforcement_learning is not built yet" in message
+    assert "kerasd2l list --all 16" in message
+
+
 def test_a_section_that_is_not_built_yet_says_so():
     assert "16.1 mdp is not built yet" in failure(1, "list", "16.1")
     assert "section 16.1 mdp is not built yet" in failure(2, "train", "mdp")
@@ -554,3 +569,14 @@ def test_a_home_folder_is_meant_alike_by_all_paths_of_a_command(verb, monkeypatc
     paths = [p for p in cli.main.commands[verb].params if isinstance(p.type, click.Path)]
     for parameter in paths:
         assert str(parameter.type.convert("~/x", parameter, None)) == "/home/somebody/x"
+
+
+def test_tensorflow_is_imported_without_a_word():
+    """It greets at import; the person who waits for a result gets none of it."""
+    script = (
+        "import os, sys; os.environ.pop('TF_CPP_MIN_LOG_LEVEL', None)\n"
+        "from kerasd2l.cli import use_tensorflow; use_tensorflow()\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -33,7 +33,6 @@ def rows_of(pattern: str, *, everything: bool) -> list[dict[str, str | None]]:
     """
     rows = [describe(entry) for entry in finding.matching(pattern)]
     if everything:
-        there = {row["number"] for row in rows}
         missing = [
             {**dict.fromkeys(COLUMNS), "number": s.number, "section": s.slug, "kind": NOT_BUILT}
             for s in contents.SECTIONS
@@ -41,12 +40,17 @@ def rows_of(pattern: str, *, everything: bool) -> list[dict[str, str | None]]:
         ]
         order = [section.number for section in contents.SECTIONS]
         rows = sorted(rows + missing, key=lambda row: order.index(row["number"] or ""))
-        there |= {row["number"] for row in missing}
     if rows:
         return rows
     section = finding.section_of(pattern)
     if section:
         raise click.ClickException(f"section {section.number} {section.slug} is {NOT_BUILT}.")
+    for chapter in contents.CHAPTERS:
+        if pattern.lower() in (chapter.number.lower(), chapter.slug):
+            raise click.ClickException(
+                f"chapter {chapter.number} {chapter.slug} is {NOT_BUILT}. "
+                f"`kerasd2l list --all {chapter.number}` shows its sections."
+            )
     names = [word for s in contents.SECTIONS for word in (s.slug, s.chapter)]
     names += [entry.short for entry in finding.entries()]
     raise click.ClickException(
@@ -62,7 +66,7 @@ def _means(pattern: str, section: Section) -> bool:
 
 def describe(entry: Entry) -> dict[str, str | None]:
     """Return the row of an entry."""
-    found = finding.load(entry.name)
+    found = finding.build(entry)
     row = {"number": entry.section.number, "name": entry.name, "section": found.section}
     if isinstance(found, Demo):
         return {**row, "kind": "demo", "data": None, "expected": None}

@@ -210,7 +210,6 @@ def _retrieve(url: str, path: Path, job: _Job) -> None:
             get(url, _Limited(file, job), None)
 
     known = f"{_hasher(job.digest).name}:{job.digest}"
-    path.unlink(missing_ok=True)  # it has another hash
     try:
         pooch.retrieve(url, known, fname=path.name, path=path.parent, downloader=download)
     except requests.HTTPError as error:

@@ -90,9 +90,8 @@ class Source:
     @property
     def tfds_dir(self) -> Path:
         """The folder of the sets that TFDS has prepared."""
-        if self.kind == "tfds" and self.data_dir:
-            return Path(self.data_dir)
-        return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+        given = self.data_dir if self.kind == "tfds" else os.environ.get("TFDS_DATA_DIR")
+        return Path(given or "~/tensorflow_datasets").expanduser()
 
     @classmethod
     def of(cls, value: Source | str | None) -> Source:

@@ -45,21 +45,11 @@ def builder(name: str, data_dir: str | os.PathLike | None = None) -> tfds.core.D
         return tfds.folder_dataset.ImageFolder(str(folder))
     try:
         return tfds.builder(name, data_dir=data_dir, try_gcs=False)
-    except (ValueError, LookupError, OSError, tfds.core.DatasetNotFoundError) as error:
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    except (ValueError, LookupError, OSError) as error:
         raise DataError(
-            f"TFDS has no data set {name!r}: {first} Own builders: give the folder of the prepared "
-            f"set, {PREFIX}DIR."
+            f"TFDS has no data set {name!r}: {_first_line(error)} Own builders: give the folder of "
+            f"the prepared set, {PREFIX}DIR."
         ) from error
-
-
-def is_prepared(name: str, data_dir: str | os.PathLike | None = None) -> bool:
-    """Return whether a prepared folder is there; asks no network."""
-    try:
-        found = builder(name, data_dir)
-    except DataError:
-        return False
-    return found.is_prepared()
 
 
 def picture_shape(name: str) -> tuple[int | None, int | None, int]:
@@ -101,12 +91,15 @@ def load(
             without `resize`, or TFDS cannot prepare it.
     """
     source = Source.of(source)
-    found = builder(name, source.data_dir if source.kind == "tfds" else None)
+    found = builder(name, source.tfds_dir)
     key, label = _keys(found)
     _prepare(found, name)
     differ = None in found.info.features[key].shape[:2]
     size = pipeline.size_of(resize) if differ else None  # else the batches are resized
-    splits = {split: _arrays(found, split, key, label, size, name) for split in _splits(found)}
+    splits = {
+        ours: _arrays(found, theirs, key, label, size, name)
+        for ours, theirs in _splits(found).items()
+    }
     train = splits["train"]
     test = splits.get("test")
     if test is None:
@@ -129,7 +122,7 @@ def text(name: str, source: Source) -> str:
     Raises:
         DataError: no such set, one without text, or TFDS cannot prepare it.
     """
-    found = builder(name, source.data_dir if source.kind == "tfds" else None)
+    found = builder(name, source.tfds_dir)
     if "text" not in (found.info.features or {}):
         raise DataError(f"{name} is no set of one text: it has no feature `text`.")
     _prepare(found, name)
@@ -159,12 +152,16 @@ def _prepare(found: Any, name: str) -> None:
     try:
         found.download_and_prepare()
     except Exception as error:  # whatever a builder's own code and the network may raise
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise DataError(
             f"{name} is not prepared under {found.data_dir}, and TFDS cannot prepare it here: "
-            f"{first[:300]} Prepare it where there is a network (`tfds build {name}`), and give "
-            "the folder with TFDS_DATA_DIR or --data-dir."
+            f"{_first_line(error)} Prepare it where there is a network (`tfds build {name}`), and "
+            "give the folder with TFDS_DATA_DIR or --data-dir."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of a message; TFDS' own go on with all that it knows."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 def _splits(found: Any) -> dict[str, str]:
@@ -183,7 +180,7 @@ def _arrays(
     config = tfds.ReadConfig(
         add_tfds_id=True, interleave_cycle_length=1, try_autocache=False, shuffle_seed=0
     )
-    dataset = found.as_dataset(split=_splits(found)[split], shuffle_files=False, read_config=config)
+    dataset = found.as_dataset(split=split, shuffle_files=False, read_config=config)
     rows = []
     for example in tfds.as_numpy(dataset):
         pixels = example[key]

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "table_regressor": "tables",
         "text_generator": "generation",
         "TextTable": "text",
+        "check_length_exponent": "translation",
         "translate": "translation",
         "translator": "translation",
     },

@@ -63,11 +63,7 @@ def translator(
     """
     if not 1 <= beam_size <= MOST:
         raise ValueError(f"`beam_size` must be 1 to {MOST}. Received: beam_size={beam_size}.")
-    if not 0 <= length_exponent < float("inf"):
-        raise ValueError(
-            "`length_exponent` must be a number of at least 0. "
-            f"Received: length_exponent={length_exponent}."
-        )
+    check_length_exponent(length_exponent)
     defaults = {"beam_size": beam_size, "length_exponent": length_exponent}
     text = {"text": TensorSpec((None,), "string")}
     texts = np.array([item.encode() for item in example], dtype=object)
@@ -94,6 +90,19 @@ def translator(
         Endpoint("serving_default", text, build_plain, lambda: {"text": texts}),
         Endpoint("translate", {**text, **settings}, build_settings, lambda: sample),
     )
+
+
+def check_length_exponent(length_exponent: float) -> None:
+    """Refuse an exponent with which translations cannot be ranked.
+
+    Raises:
+        ValueError: it is negative or not finite.
+    """
+    if not 0 <= length_exponent < float("inf"):
+        raise ValueError(
+            "`length_exponent` must be a number of at least 0. "
+            f"Received: length_exponent={length_exponent}."
+        )
 
 
 def translate(

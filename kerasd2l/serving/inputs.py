@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 
 from kerasd2l.endpoints.tables import input_name
 from kerasd2l.export.manifest import SavedModelError
-from kerasd2l.finding import near_matches
 from kerasd2l.recipe import TensorSpec
 
 MISSING = ("", "na", "nan", "null", "none")
@@ -77,7 +77,7 @@ def parse_settings(
         if not equals:
             raise ArgumentError(f"{word!r} is not name=value. Inputs with a default: {there}.")
         if name not in optional:
-            hint = near_matches(name, optional).replace(" `kerasd2l list` shows them all.", "")
+            hint = _near_matches(name, optional)
             message = f"no input with a default is named {name!r}.{hint}"
             raise ArgumentError(f"{message} Inputs with a default: {there}.")
         if name in found:
@@ -329,7 +329,7 @@ def _check_names(
     """Check that the names are those of the signature."""
     unknown = [name for name in names if name not in signature]
     if unknown and not extra:
-        hint = near_matches(unknown[0], signature).replace(" `kerasd2l list` shows them all.", "")
+        hint = _near_matches(unknown[0], signature)
         raise InputError(
             f"no input named {unknown[0]!r}.{hint} The inputs are: {', '.join(signature)}."
         )
@@ -350,3 +350,9 @@ def _short(word: str, length: int = 60) -> str:
     if len(word) <= length or Path(word).suffix.lower() in (".csv", ".json", ".npy"):
         return word
     return word[: length - 3] + "..."
+
+
+def _near_matches(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the names closest to `word`, or nothing."""
+    close = difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kerasd2l import figures, scratch
+from kerasd2l import endpoints, figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
 
@@ -88,16 +88,8 @@ def search_strategies(*, beam_size: int = 2, length_exponent: float = 0.75) -> D
     """
     if beam_size < 1:
         raise ValueError(f"`beam_size` must be at least 1. Received: beam_size={beam_size}.")
-    _check_exponent(length_exponent)
+    endpoints.check_length_exponent(length_exponent)
     return Demo("beam-search", lambda: _search_example(beam_size, length_exponent))
-
-
-def _check_exponent(length_exponent: float) -> None:
-    if not 0 <= length_exponent < float("inf"):
-        raise ValueError(
-            "`length_exponent` must be a number of at least 0. "
-            f"Received: length_exponent={length_exponent}."
-        )
 
 
 def _search_example(beam_size: int, length_exponent: float) -> DemoResult:

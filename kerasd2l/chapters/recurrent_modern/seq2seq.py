@@ -77,14 +77,6 @@ def seq2seq_lstm(
     )
 
 
-def _check_exponent(length_exponent: float) -> None:
-    if not 0 <= length_exponent < float("inf"):
-        raise ValueError(
-            "`length_exponent` must be a number of at least 0. "
-            f"Received: length_exponent={length_exponent}."
-        )
-
-
 def bleu_scores() -> Demo:
     """Compute the book's BLEU of a few translations: precision, length, and how they are joined.
 
@@ -149,7 +141,7 @@ def translation_report(
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
     if not 1 <= beam_size <= 100:
         raise ValueError(f"`beam_size` must be 1 to 100. Received: beam_size={beam_size}.")
-    _check_exponent(length_exponent)
+    endpoints.check_length_exponent(length_exponent)
     beam = (beam_size, length_exponent)
     return Demo("seq2seq", lambda: _report(model, source, count, beam, epochs, seed))
 
