@@ -70,6 +70,22 @@ def lines(
     return figure
 
 
+def gradient_by_lag(lengths: Mapping[str, Any]) -> Figure:
+    """Draw how much of the gradient of the last state reaches an input k steps back.
+
+    Args:
+        lengths: name -> (T,) lengths of the gradient for k = 0, 1, ..., relative to k = 0.
+    """
+    return lines(
+        {name: np.arange(len(line)) for name, line in lengths.items()},
+        lengths,
+        title="How far back a gradient reaches",
+        xlabel="lag k (steps back)",
+        ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
+        yscale="log",
+    )
+
+
 def pictures(
     images: Sequence[Any],
     titles: Sequence[str] = (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from kerasd2l import figures, layers, scratch
@@ -105,7 +104,11 @@ def _gru(units: int, num_steps: int, seed: int) -> DemoResult:
         },
     }
     cases = {"RNN": rnn} | {f"GRU, b_z = {z:g}": gru(z, 0.0) for z in (0.0, 2.0, 4.0)}
-    return DemoResult(values, {"memory": _memory(cases, X, values)})
+    curves = {name: memory.gradient_by_lag(layer, X) for name, layer in cases.items()}
+    values["gradient that reaches the first input, of that of the last"] = {
+        name: float(curve[-1]) for name, curve in curves.items()
+    }
+    return DemoResult(values, {"memory": figures.gradient_by_lag(curves)})
 
 
 def _new_state_weighed(gru, X, H):
@@ -116,19 +119,3 @@ def _new_state_weighed(gru, X, H):
         r = 1 / (1 + np.exp(-(x @ w["W_xr"] + H @ w["W_hr"] + w["b_r"])))
         H = H - z * H + z * np.tanh(x @ w["W_xh"] + (r * H) @ w["W_hh"] + w["b_h"])
     return H
-
-
-def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
-    """Draw the lengths of dH_T / dX_{T-k}, and put those of the first input into the values."""
-    curves = {name: memory.gradient_by_lag(layer, X) for name, layer in cases.items()}
-    values["gradient that reaches the first input, of that of the last"] = {
-        name: float(curve[-1]) for name, curve in curves.items()
-    }
-    return figures.lines(
-        np.arange(X.shape[1]),
-        curves,
-        title="How far back a gradient reaches",
-        xlabel="lag k (steps back)",
-        ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
-        yscale="log",
-    )

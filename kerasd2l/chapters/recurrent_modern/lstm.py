@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
@@ -105,20 +102,8 @@ def _lstm(units: int, num_steps: int, seed: int) -> DemoResult:
     }
     rnn = memory.gate_layer(scratch.RNNScratch, units, seed)
     cases = {"RNN": rnn} | {f"LSTM, b_f = {f:g}": lstm(f=f) for f in (0.0, 1.0, 4.0)}
-    return DemoResult(values, {"memory": _memory(cases, X, values)})
-
-
-def _memory(cases: Mapping[str, Any], X: Any, values: dict[str, Any]):
-    """Draw the lengths of dH_T / dX_{T-k}, and put those of the first input into the values."""
     curves = {name: memory.gradient_by_lag(layer, X) for name, layer in cases.items()}
     values["gradient that reaches the first input, of that of the last"] = {
         name: float(curve[-1]) for name, curve in curves.items()
     }
-    return figures.lines(
-        np.arange(X.shape[1]),
-        curves,
-        title="How far back a gradient reaches",
-        xlabel="lag k (steps back)",
-        ylabel=r"length of $\partial H_T / \partial X_{T-k}$, k = 0 is 1",
-        yscale="log",
-    )
+    return DemoResult(values, {"memory": figures.gradient_by_lag(curves)})

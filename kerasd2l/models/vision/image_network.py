@@ -17,6 +17,12 @@ layers = keras.layers
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the pixels of its training set
 
 
+def check_classes(num_classes: int) -> None:
+    """Refuse fewer than two classes."""
+    if num_classes < 2:
+        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+
+
 class ImageNetwork:
     """Makes the layers of one functional image classifier; refuses pictures that are too small.
 
@@ -36,10 +42,7 @@ class ImageNetwork:
                 "`input_shape` must be (height, width, channels). "
                 f"Received: input_shape={input_shape}."
             )
-        if num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be at least 2. Received: num_classes={num_classes}."
-            )
+        check_classes(num_classes)
         self.input_shape, self.num_classes = tuple(input_shape), num_classes
         self._seed = seed
         self.pixels = keras.Input(input_shape, name="pixels")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import keras
 
+from kerasd2l.models.vision.image_network import check_classes
+
 _POOLING = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}
 
 
@@ -52,8 +54,7 @@ def lenet(
     """
     if pooling not in _POOLING:
         raise ValueError(f'`pooling` must be "average" or "max". Received: pooling={pooling!r}.')
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+    check_classes(num_classes)
     if min(input_shape[:2]) < 12:
         raise ValueError(
             "`input_shape` must be at least 12 x 12 pixels: two 5 x 5 convolutions and two "

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from kerasd2l.models.vision.image_network import check_classes
+
 
 def mlp(
     input_shape: tuple[int, ...] = (28, 28, 1),
@@ -50,8 +52,7 @@ def mlp(
         >>> mlp().count_params()
         203530
     """
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+    check_classes(num_classes)
     if any(units < 1 for units in hidden_units):
         raise ValueError(f"`hidden_units` must be positive. Received: {tuple(hidden_units)}.")
     _check_dropout(dropout_rates, len(hidden_units))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from kerasd2l.models.tabular.uniform_dense import hidden_layers, next_seed, uniform_dense
+from kerasd2l.models.vision.image_network import check_classes
 
 
 def mnist_mlp(
@@ -50,8 +51,7 @@ def mnist_mlp(
         >>> mnist_mlp().count_params()
         575050
     """
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+    check_classes(num_classes)
     if not stddev > 0:
         raise ValueError(f"`stddev` must be positive. Received: stddev={stddev}.")
     pixels = keras.Input(input_shape, name="pixels")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keras
 
+from kerasd2l.models.vision.image_network import check_classes
+
 
 def softmax_regression(
     input_shape: tuple[int, ...] = (28, 28, 1),
@@ -39,8 +41,7 @@ def softmax_regression(
         >>> softmax_regression().count_params()
         7850
     """
-    if num_classes < 2:
-        raise ValueError(f"`num_classes` must be at least 2. Received: num_classes={num_classes}.")
+    check_classes(num_classes)
     pixels = keras.Input(input_shape, name="pixels")
     x = keras.layers.Flatten(name="flatten")(pixels)  # (B, H * W * C)
     logits = keras.layers.Dense(
