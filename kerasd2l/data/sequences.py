@@ -15,7 +15,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
 from kerasd2l.data.source import Source, builtin_only
-from kerasd2l.data.text import Tokenizer
+from kerasd2l.data.text import Tokenizer, check_size
 from kerasd2l.data.vocab import Vocab
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -245,7 +245,12 @@ def language_model_data(
 def corpus_ids(
     lines: Sequence[str], tokenizer: Tokenizer, *, min_freq: int = 0
 ) -> tuple[np.ndarray, Vocab]:
-    """Return the token numbers of all lines, one after the other, and the vocabulary."""
+    """Return the token numbers of all lines, one after the other, and the vocabulary.
+
+    Raises:
+        DataError: a text that is too long.
+    """
+    check_size(lines)
     tokens = [tokenizer(line) for line in lines]
     vocab = Vocab(tokens, min_freq=min_freq)
     return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab
