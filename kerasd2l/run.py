@@ -213,7 +213,7 @@ def open_run(path: str | os.PathLike) -> Run:
         raise RunError(f"{path} is not the folder of a run: {hint}. `kerasd2l train` makes one.")
     try:
         config = json.loads((path / "config.json").read_text("utf8"))
-        return Run(path=path, **_checked(_as_now(config)))
+        return Run(path=path, **_as_now(_checked(config)))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
 
