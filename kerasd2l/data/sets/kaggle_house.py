@@ -109,6 +109,12 @@ class Encoding:
         codes = {column: sorted(table[column].dropna().unique()) for column in CATEGORICAL}
         return cls(numeric, codes)
 
+    @classmethod
+    def from_assets(cls, assets: Mapping[str, Any]) -> Encoding:
+        """Make an encoding from what `assets` gave."""
+        numeric = {column: (pair[0], pair[1]) for column, pair in assets["numeric"].items()}
+        return cls(numeric, dict(assets["categorical"]))
+
     @property
     def names(self) -> list[str]:
         """The names of the encoded columns, as pandas' get_dummies gives them."""
@@ -127,7 +133,11 @@ class Encoding:
         }
 
     def __call__(self, table: pd.DataFrame) -> np.ndarray:
-        """Encode a table of n houses: (n, len(names)) float32."""
+        """Encode a table of n houses: (n, len(names)) float32.
+
+        Raises:
+            DataError: a number that is infinite when it is standardised.
+        """
         columns = []
         for column, (mean, std) in self.numeric.items():
             columns.append(((table[column] - mean) / std).fillna(0.0).to_numpy())
@@ -135,7 +145,14 @@ class Encoding:
             values = table[column]
             text = values.fillna("").to_numpy(object)  # no code is empty
             columns += [text == code for code in codes] + [values.isna().to_numpy()]
-        return np.stack(columns, axis=1).astype(np.float32)
+        encoded = np.stack(columns, axis=1).astype(np.float64)
+        wrong = np.abs(encoded).max(axis=0) > limits.FLOAT
+        if wrong.any():
+            column = self.names[int(np.argmax(wrong))]
+            raise DataError(
+                f"{column} has a number that is too large beside those of the training."
+            )
+        return encoded.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +240,10 @@ def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseDa
             read(folder / name, labelled=labelled)
             for name, labelled in zip(FILES, (True, False), strict=True)
         )
-    encoding = Encoding.of(pd.concat((known, unknown), ignore_index=True))
+    if source.assets:  # of a trained model: its means and codes
+        encoding = Encoding.from_assets(source.assets)
+    else:
+        encoding = Encoding.of(pd.concat((known, unknown), ignore_index=True))
     x, y = encoding(known), known[[LABEL]].to_numpy(np.float32)
     train = pipeline.from_arrays((x, y), batch_size=batch_size, seed=source.seed)
     return HouseData(

@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import limits, pipeline, tables, text
-from kerasd2l.data.source import DataError, Source, file_in, resolve
+from kerasd2l.data.source import DataError, Source, class_names_of, file_in, resolve
 from kerasd2l.data.vocab import UNKNOWN
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -87,6 +87,7 @@ def load(
     strange = sorted({country for _, country in test} - set(countries))
     if strange:
         raise DataError(f"{FILES[1]} has countries that {FILES[0]} has not: {', '.join(strange)}.")
+    countries = class_names_of(source, countries, FILES[0])
     if len(countries) < 2:
         raise DataError(
             f"{FILES[0]}: expected names of at least two countries, received "
