@@ -17,6 +17,7 @@ LINES = 2_000_000  # of a text; SNLI: 550,152
 CHARACTERS = 24_000_000  # of a text that is cut into tokens; WikiText-2: 10.8 million
 ROWS = 1_000_000  # of a table
 FIELDS = 1_000  # of a row; house prices: 81
+CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million
 FIELD_CHARACTERS = 10_000
 NAME_CHARACTERS = 200  # every name is padded to the longest one
 PICTURES = 100_000  # of an archive; CIFAR-10: 60,000

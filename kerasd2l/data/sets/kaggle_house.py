@@ -136,8 +136,14 @@ class Encoding:
         """Encode a table of n houses: (n, len(names)) float32.
 
         Raises:
-            DataError: a number that is infinite when it is standardised.
+            DataError: too many codes, or a number that is infinite when it is standardised.
         """
+        width = len(self.names)
+        if len(table) * width > limits.CELLS:
+            raise DataError(
+                f"{len(table)} houses have so many codes that each becomes {width} numbers: "
+                f"at most {limits.CELLS} numbers in all. Are the columns of codes the right ones?"
+            )
         columns = []
         for column, (mean, std) in self.numeric.items():
             columns.append(((table[column] - mean) / std).fillna(0.0).to_numpy())
