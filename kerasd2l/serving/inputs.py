@@ -236,20 +236,13 @@ def _array(value: Any, spec: TensorSpec, source: str, name: str) -> np.ndarray:
             raise InputError(
                 f"{cropped(source)} has rows of different length: {expected}."
             ) from None
-        kind = np.dtype(spec.dtype) if spec.dtype != "bfloat16" else np.dtype("float32")
-        if array.dtype.kind not in "biuf" or (kind.kind in "iu" and np.any(array != array // 1)):
+        if array.dtype.kind not in "biuf":
             raise InputError(f"{cropped(source)} cannot be used: {expected}.")
-        with np.errstate(over="ignore", invalid="ignore"):
-            converted = array.astype(kind)
-        # NaN and infinity stay what they are; no other number may change into something else
-        lost = np.isfinite(array) & ~np.isfinite(converted)
-        if kind.kind in "iu":
-            lost = converted != array
-        if np.any(lost):
+        array, whole = _converted(array, spec.dtype)
+        if not whole:
             raise InputError(
                 f"{cropped(source)} has a number that no {spec.dtype} holds: {expected}."
             )
-        array = converted
     if array.ndim == len(spec.shape) - 1:
         array = array[None]
     fits = array.ndim == len(spec.shape) and all(
@@ -258,6 +251,16 @@ def _array(value: Any, spec: TensorSpec, source: str, name: str) -> np.ndarray:
     if not fits:
         raise InputError(f"{cropped(source)} has the shape {array.shape}: {expected}.")
     return array
+
+
+def _converted(array: np.ndarray, dtype: str) -> tuple[np.ndarray, bool]:
+    """Convert numbers, and tell whether all are still the same, but for rounding to a float."""
+    kind = np.dtype(dtype) if dtype != "bfloat16" else np.dtype("float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = array.astype(kind)
+    if kind.kind in "iu":
+        return converted, bool(np.all(converted == array))
+    return converted, bool(np.all(np.isfinite(converted) | ~np.isfinite(array)))
 
 
 def _utf8(text: str) -> bytes:
