@@ -149,6 +149,7 @@ class Watch:
     def try_one(self, read: Callable[[], object], known: tuple[type[Exception], ...]) -> Tally:
         """Run a reader once and say what it did."""
         tally = Tally(tried=1)
+        self.active = False  # where an alarm came late
         self.outside, self.code = [], []
         _forget_peak()
         started = time.monotonic()

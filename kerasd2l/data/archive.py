@@ -265,7 +265,7 @@ class _Directory:
 def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
     """Read a tar as a stream, so that every decompressed byte, headers included, is counted."""
     # the stub asks for more than "r|" uses, which is read
-    with tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Header) as file:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as file:  # type: ignore[call-overload]
         end = 0
         while True:
             unpacked.start_header()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import io
 import json
 import os
 import stat
@@ -43,7 +44,7 @@ def open_regular(path: str | os.PathLike, flags: int = os.O_RDONLY) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def unpacked(path: str | os.PathLike) -> Iterator[Any]:
+def unpacked(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a file for reading, plain or gzipped, which its content tells.
 
     Raises:
@@ -53,8 +54,7 @@ def unpacked(path: str | os.PathLike) -> Iterator[Any]:
         with open_regular(path) as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                yield file
+            yield io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK) if packed else raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path} is not whole gzip data: truncated or damaged ({error}). Get the file anew."
