@@ -8,6 +8,7 @@ Prints a table; exits with 1 if any of these counts is not 0. Linux only.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -86,7 +87,7 @@ def _work(count: int, seed: int, names: list[str], first: int, step: int) -> Non
             _say({"number": number, "name": name})
             reader = known[name]
             _write(folder, reader.make(random.Random(f"{seed} {number}")))
-            tally = watch.try_one(lambda reader=reader, at=folder: reader.read(at), reader.known)
+            tally = watch.try_one(functools.partial(reader.read, folder), reader.known)
             _say({"number": number, "name": name, "tally": vars(tally)})
             shutil.rmtree(folder)
 

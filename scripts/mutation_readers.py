@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import csv
+import functools
 import gzip
 import io
 import json
@@ -43,9 +44,10 @@ Files = dict[str, bytes]
 Pack = Callable[[bytes], bytes]
 HEAVY = ("checkpoint", "tensors")  # they import TensorFlow
 
-_EVIL_NAMES = ("../x", "/tmp/kerasd2l-x", "a/../../x", "..\\x", "a\0b", "\0", "a/" * 600, ".")
-_EVIL_NAMES += ("C:x", "~/x", "n" * 300, "a/b", "A/B", "a/b/c", "a//b", "a\u202eb", " ")
-_EVIL_NAMES += (".kerasd2l-unpacked",)
+_EVIL_NAMES = [
+    *("../x", "/tmp/kerasd2l-x", "a/../../x", "..\\x", "a\0b", "\0", "a/" * 600, ".", " "),
+    *("C:x", "~/x", "n" * 300, "a/b", "A/B", "a/b/c", "a//b", "a\u202eb", ".kerasd2l-unpacked"),
+]
 _EVIL_PICKLE = b"cposix\nsystem\n(S'touch kerasd2l-x'\ntR"
 
 
@@ -213,6 +215,10 @@ def _in_one(name: str, files: Files, evil: bytes = b"") -> Callable[[random.Rand
     return make
 
 
+def _parse_input(folder: Path, name: str, signature: Mapping[str, TensorSpec]) -> Any:
+    return parse([str(folder / name)], signature)
+
+
 def _parse_config(folder: Path) -> Any:
     return Cluster.parse((folder / "c").read_bytes().decode("utf8", "surrogateescape"))
 
@@ -317,9 +323,6 @@ def readers() -> dict[str, Reader]:
         ("a.json", b'[{"area": 1.5, "rooms": 3, "street": "Main"}]', _HOUSE),
         ("a.npy", array.getvalue(), _VECTOR),
     ):
-        found[f"predict {name[1:]}"] = Reader(
-            changed({name: content}),
-            lambda folder, name=name, signature=signature: parse([str(folder / name)], signature),
-            (InputError,),
-        )
+        read = functools.partial(_parse_input, name=name, signature=signature)
+        found[f"predict {name[1:]}"] = Reader(changed({name: content}), read, (InputError,))
     return found

@@ -253,7 +253,8 @@ class _Directory:
     """A zip whose directory, which zipfile reads at once, is no larger than it may be."""
 
     def __init__(self, file: IO[bytes], most: int):
-        self.file, self.most = file, most
+        self.file = file
+        self.most: int | None = most
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:

@@ -58,7 +58,7 @@ def _check_steps(content: bytes) -> None:
     for count, (step, argument, _) in enumerate(pickletools.genops(content)):
         if count > limits.PICKLE_STEPS:
             raise ValueError(f"more than {limits.PICKLE_STEPS} steps")
-        if step.name.endswith("PUT") and argument > limits.PICKLE_STEPS:
+        if step.name.endswith("PUT") and (argument or 0) > limits.PICKLE_STEPS:
             raise ValueError(f"a memory of {argument} places")  # which would be taken at once
 
 

@@ -216,7 +216,8 @@ def read_lines(
     Raises:
         DataError: names the file, and the line that is not UTF-8.
     """
-    lines, size = [], 0
+    lines: list[str] = []
+    size = 0
     with files.unpacked(path) as file:
         # a line at a time: of a text that is too long, no more than the limit is ever in memory
         while line := file.readline(max_bytes + 1 - size):

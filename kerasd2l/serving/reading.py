@@ -17,6 +17,7 @@ from kerasd2l.recipe import MISSING_NUMBER
 MOST_BYTES = 256 << 20  # of a file
 MOST_TEXT = 16 << 20  # bytes of JSON or of a table, which become many small objects
 MOST_FIELDS = 10_000  # of a row
+MOST_ROWS = 1_000_000
 
 
 class InputError(SavedModelError):
@@ -68,6 +69,8 @@ def read_rows(word: str) -> list[tuple[int, list[str]]]:
                 raise InputError(f"{word}, line {reader.line_num}: more than {MOST_FIELDS} cells.")
             if cells:
                 rows.append((reader.line_num, cells))
+            if len(rows) > MOST_ROWS:
+                raise InputError(f"{word} has more than {MOST_ROWS} rows.")
     except csv.Error as error:
         raise InputError(f"{word}, line {reader.line_num}: {error}.") from error
     if not rows:
