@@ -208,7 +208,8 @@ def _table(word: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarr
             )
     arrays = {}
     for name, spec in signature.items():
-        column = [cells[names.index(name)] for _, cells in rows]
+        place = names.index(name)
+        column = [cells[place] for _, cells in rows]
         if spec.dtype == "string":
             arrays[name] = _array(column, spec, word, name)
         else:

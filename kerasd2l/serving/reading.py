@@ -17,7 +17,7 @@ from kerasd2l.recipe import MISSING_NUMBER
 MOST_BYTES = 256 << 20  # of a file
 MOST_TEXT = 16 << 20  # bytes of JSON or of a table, which become many small objects
 MOST_FIELDS = 10_000  # of a row
-MOST_ROWS = 1_000_000
+MOST_ROWS = 300_000
 
 
 class InputError(SavedModelError):
