@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import json
 import lzma
 import os
@@ -16,13 +15,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, BinaryIO
 
 from kerasd2l.data import files, limits
 from kerasd2l.data.downloads import file_digest, lock
 from kerasd2l.data.source import DataError
 
 _CHUNK = 1 << 18
+_AHEAD = 1 << 15  # bytes that tarfile reads at once; it copies what is left of them at each member
 _MARK = ".kerasd2l-unpacked"
 _DAMAGED: tuple[type[Exception], ...]
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
@@ -266,7 +266,7 @@ class _Directory:
 def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
     """Read a tar as a stream, so that every decompressed byte, headers included, is counted."""
     # the stub asks for more than "r|" uses, which is read
-    with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as file:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_AHEAD, tarinfo=_Header) as file:  # type: ignore[call-overload]
         end = 0
         while True:
             unpacked.start_header()
@@ -305,9 +305,9 @@ class _Header(tarfile.TarInfo):
             raise tarfile.ReadError(f"a damaged header ({error})") from error
 
 
-def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes] | gzip.GzipFile:
+def _decompress(raw: BinaryIO, start: bytes) -> IO[bytes]:
     if start.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=raw)
+        return files.gunzip(raw)
     if start.startswith(b"BZh"):
         return bz2.BZ2File(raw)
     if start.startswith(b"\xfd7zXZ\x00"):
@@ -318,18 +318,20 @@ def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes] | gzip.GzipFile:
 class _Bounded:
     """A stream that a decompression bomb cannot make endless, nor a header fill the memory."""
 
-    def __init__(self, file: IO[bytes] | gzip.GzipFile, guard: _Guard):
+    def __init__(self, file: IO[bytes], guard: _Guard):
         self.file, self.guard = file, guard
         self.size = self.last = 0  # bytes so far, and where the last one that is not 0 ends
-        self.header_left: int | None = None  # bytes that may be read before the next file comes
+        self.start_header()  # tarfile reads the first one before it is asked
 
     def start_header(self) -> None:
-        self.header_left = limits.HEADER_BYTES
+        self.header_left: int | None = limits.HEADER_BYTES  # that may be read until the next file
 
     def read(self, size: int) -> bytes:
         chunk = self.file.read(size)
-        # A tar has a header and a rounded-up end for each member, and a rounded-up end of its own.
-        self.guard.took(len(chunk), padding=2048 * (self.guard.count + 16) + tarfile.RECORDSIZE)
+        # A tar has a header and a rounded-up end for each member, a rounded-up end of its own, and
+        # is read ahead of what is known of it.
+        beside = tarfile.RECORDSIZE + _AHEAD
+        self.guard.took(len(chunk), padding=2048 * (self.guard.count + 16) + beside)
         kept = len(chunk.rstrip(b"\0"))
         if kept:
             self.last = self.size + kept

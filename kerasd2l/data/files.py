@@ -43,6 +43,39 @@ def open_regular(path: str | os.PathLike, flags: int = os.O_RDONLY) -> BinaryIO:
         raise
 
 
+def gunzip(raw: BinaryIO) -> BinaryIO:
+    """Return the content of a gzip file; several parts are right, millions of empty ones are not.
+
+    Raises:
+        EOFError, zlib.error, gzip.BadGzipFile: while it is read, where it is damaged.
+    """
+    return io.BufferedReader(_Gunzip(raw), _CHUNK)
+
+
+class _Gunzip(io.RawIOBase):
+    """Reads as `gzip` does, until nothing comes out any more of what goes in."""
+
+    def __init__(self, raw: BinaryIO):
+        self._raw, self._taken = raw, 0
+        self._file = gzip.GzipFile(fileobj=self)
+
+    def read(self, size: int = -1) -> bytes:  # what `gzip` takes
+        chunk = self._raw.read(size)
+        self._taken += len(chunk)
+        if self._taken > limits.SILENT_BYTES:
+            raise gzip.BadGzipFile(f"nothing is in {limits.SILENT_BYTES} bytes of it")
+        return chunk
+
+    def readinto(self, place: Any) -> int:  # what it gives
+        self._taken = 0
+        chunk = self._file.read1(len(place))
+        place[: len(chunk)] = chunk
+        return len(chunk)
+
+    def readable(self) -> bool:
+        return True
+
+
 @contextlib.contextmanager
 def unpacked(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a file for reading, plain or gzipped, which its content tells.
@@ -54,7 +87,7 @@ def unpacked(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with open_regular(path) as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            yield io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK) if packed else raw
+            yield gunzip(raw) if packed else raw
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path} is not whole gzip data: truncated or damaged ({error}). Get the file anew."

@@ -30,6 +30,7 @@ UNPACKED_BYTES = 4 << 30  # on the disk
 RATIO = 25.0  # unpacked bytes per packed byte, beyond SMALL_BYTES; text has 3 to 10
 SMALL_BYTES = 10 << 20  # below so many a high ratio does no harm
 HEADER_BYTES = 1 << 20  # of a tar, between two files
+SILENT_BYTES = 1 << 20  # of gzip data out of which nothing comes
 NAME_PARTS = 64  # folders within folders
 NAME_LENGTH = 1_000
 

@@ -378,3 +378,16 @@ def test_a_gz_of_any_length_takes_little_memory(tmp_path, line, read):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() != "read"
     assert int(done.stderr.split()[-1]) < 900, "MiB"
+
+
+@pytest.mark.parametrize("read", [text.read_lines, lambda path: dict(read_members(path))])
+def test_a_gz_of_a_million_empty_parts_is_soon_refused(tmp_path, read, soon):
+    content = b"a\n" if read is text.read_lines else tar({"a": b"1"})
+    with open(tmp_path / "a", "wb") as file:
+        file.write(gzip.compress(content))
+        file.write(gzip.compress(b"") * 1_000_000)
+    with pytest.raises(DataError, match="nothing is in 1048576 bytes of it"):
+        read(tmp_path / "a")
+    several = gzip.compress(content[:1]) + gzip.compress(content[1:])
+    (tmp_path / "a").write_bytes(several)
+    assert read(tmp_path / "a") in (["a"], {"a": b"1"})
