@@ -72,9 +72,12 @@ def _check(path: str | os.PathLike, number: int, cells: list[str]) -> None:
 
 
 def number(cell: str) -> float:
-    """Turn a cell into a number; NaN where it is none, or too large for a float32."""
+    """Turn a cell into a number; NaN where it is none, or too large for a float32.
+
+    Python alone takes `1_000` and the digits of other scripts for numbers, too.
+    """
     try:
-        value = float(cell)
+        value = float(cell if cell.isascii() and "_" not in cell else "nan")
     except ValueError:
         return float("nan")
     return value if np.abs(value) <= limits.FLOAT else float("nan")

@@ -200,12 +200,6 @@ def _table(word: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarr
         raise InputError(f"{word} has the column {twice[0]} twice.")
     if not rows:
         raise InputError(f"{word} has a header but no rows.")
-    for number, cells in rows:
-        if len(cells) != len(header):
-            raise InputError(
-                f"{word}, line {number}: expected {len(header)} cells, as in the header. "
-                f"Received: {len(cells)}."
-            )
     arrays = {}
     for name, spec in signature.items():
         place = names.index(name)

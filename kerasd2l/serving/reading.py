@@ -60,7 +60,11 @@ def read_text(word: str) -> str:
 
 
 def read_rows(word: str) -> list[tuple[int, list[str]]]:
-    """Read a .csv file: (number of the line, cells) for each row that is not blank."""
+    """Read a .csv file: (number of the line, cells) for each row that is not blank.
+
+    Raises:
+        InputError: names the line of a row that is longer or shorter than the first one.
+    """
     reader = csv.reader(io.StringIO(read_text(word), newline=""))
     rows = []
     try:
@@ -69,6 +73,11 @@ def read_rows(word: str) -> list[tuple[int, list[str]]]:
                 raise InputError(f"{word}, line {reader.line_num}: more than {MOST_FIELDS} cells.")
             if cells:
                 rows.append((reader.line_num, cells))
+            if cells and len(cells) != len(rows[0][1]):
+                raise InputError(
+                    f"{word}, line {reader.line_num}: expected {len(rows[0][1])} cells, as in the "
+                    f"first line. Received: {len(cells)}."
+                )
             if len(rows) > MOST_ROWS:
                 raise InputError(f"{word} has more than {MOST_ROWS} rows.")
     except csv.Error as error:

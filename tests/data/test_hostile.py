@@ -251,6 +251,7 @@ def house_text(**cells):
         ({"LotArea": "1e39"}, "LotArea must be a number"),
         ({"LotArea": "9" * 400}, "LotArea must be a number"),
         ({"LotArea": "-inf"}, "LotArea must be a number"),
+        ({"LotArea": "1_000"}, "LotArea must be a number"),
         ({"SalePrice": "1e300"}, "SalePrice must be a positive number"),
         ({"SalePrice": "1e-300"}, "SalePrice must be a positive number"),
         ({"SalePrice": "nan"}, "SalePrice must be a positive number"),

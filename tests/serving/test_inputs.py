@@ -174,7 +174,7 @@ def test_every_spelling_of_missing_is_missing_for_numbers(tmp_path, word):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1,2,x\n2,3\n", r"line 3: expected 3 cells, as in the header\. Received: 2\."),
+        ("1,2,x\n2,3\n", r"line 3: expected 3 cells, as in the first line\. Received: 2\."),
         ("1,2,x\n\n2,3,x\n3", r"line 5: expected 3 cells.*Received: 1\."),
         ("1,2,x,y\n", r"line 2: expected 3 cells.*Received: 4\."),
         ('1,2,"a\nb"\n2,3\n', r"line 4: expected 3 cells"),
@@ -187,6 +187,12 @@ def test_a_row_that_does_not_fit_its_header_is_no_answer(tmp_path, rows, message
     table.write_text("rooms,area,street\n" + rows)
     with pytest.raises(InputError, match=message):
         parse([str(table)], HOUSE)
+
+
+def test_a_row_of_numbers_that_was_cut_is_told_with_its_line(tmp_path):
+    (tmp_path / "a.csv").write_text("1,2,3\n4,5,6\n7,8\n")
+    with pytest.raises(InputError, match=r"a\.csv, line 3: expected 3 cells"):
+        parse([str(tmp_path / "a.csv")], VECTOR)
 
 
 def test_a_cell_may_hold_a_line_end_and_a_column_stands_there_once(tmp_path):

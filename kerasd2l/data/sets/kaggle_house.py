@@ -17,6 +17,7 @@ import numpy as np
 from kerasd2l._lazy import lazy
 from kerasd2l.data import downloads, limits, pipeline, tables
 from kerasd2l.data.source import DataError, Source, resolve
+from kerasd2l.data.text import SPACES
 from kerasd2l.recipe import MISSING, MISSING_NUMBER, Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ SHA1 = {  # of the book's kaggle_house_pred_train.csv and kaggle_house_pred_test
     "test.csv": "fa19780a7b011d9b009e8bff8e99922a8ee2eb90",
 }
 ID, LABEL = "Id", "SalePrice"
-SPACES = " \t\n\r\f\v"
 
 # Columns of numbers, with the mean and spread that the built-in table imitates.
 NUMERIC: Mapping[str, tuple[float, float]] = {
