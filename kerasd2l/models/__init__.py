@@ -3,6 +3,7 @@
 One architecture a file under its own name, in `vision`, `sequence` and `tabular`.
 """
 
+from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
     OneHot,
@@ -22,6 +23,11 @@ from kerasd2l.models.sequence.seq2seq import (
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
 from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.sequence.transformer import (
+    TransformerDecoder,
+    TransformerEncoder,
+    transformer,
+)
 from kerasd2l.models.tabular.construction import (
     MLP,
     FixedHiddenMLP,
@@ -64,10 +70,14 @@ __all__ = [
     "NestMLP",
     "OneHot",
     "RecurrentStack",
+    "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "alexnet",
     "anynet",
+    "bahdanau",
     "batch_norm_lenet",
     "chimera",
     "dense_block",
@@ -99,6 +109,7 @@ __all__ = [
     "step_by_step",
     "tabular_regression",
     "tied_mlp",
+    "transformer",
     "transition_block",
     "vgg",
     "with_state",
