@@ -4,6 +4,7 @@ One architecture a file under its own name, in `vision`, `sequence` and `tabular
 """
 
 from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
     OneHot,
@@ -59,6 +60,7 @@ from kerasd2l.models.vision.softmax_regression import softmax_regression
 from kerasd2l.models.vision.vgg import vgg
 
 __all__ = [
+    "GPT",
     "MLP",
     "CarriedState",
     "Decoder",
