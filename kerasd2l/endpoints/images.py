@@ -34,7 +34,8 @@ def image_classifier(
     `serving_default` takes `image_bytes` (B,) string, encoded pictures of any size; `predict` takes
     `pixels` (B, H, W, C) float32, what the model was trained on. Both return `probabilities`
     (B, K) float32, `class_ids` (B,) int64 and `class_names` (B,) string. The names are taken from
-    `assets["class_names"]`, the softmax is applied here: the model returns logits.
+    `assets["class_names"]`, the softmax is applied here: the model returns logits. Pictures of more
+    than 16 megapixels, and pixels that are NaN or infinite, are refused.
 
     Args:
         height: int, H, pixels.
@@ -78,7 +79,9 @@ def image_classifier(
 
     def build_pixels(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
         classify = _classifier(model, assets)
-        return lambda pixels: classify(pixels)
+        return lambda pixels: classify(
+            tf.debugging.check_numerics(pixels, "pixels must be finite numbers")
+        )
 
     return (
         Endpoint(
@@ -124,9 +127,17 @@ def resize_and_scale(height: int, width: int, *, antialias: bool = True) -> Call
 
 
 def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict]:
-    """Return pixels -> probabilities, class ids and class names."""
+    """Return pixels -> probabilities, class ids and class names; no pictures give no answers."""
     answer = class_answers(assets)
-    return lambda pixels: answer(model(pixels, training=False))
+
+    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = tf.shape(pixels)[0]
+        blank = tf.zeros((1, *pixels.shape[1:]), pixels.dtype)
+        some = tf.cond(count > 0, lambda: pixels, lambda: blank)  # convolutions fail without any
+        some.set_shape((None, *pixels.shape[1:]))
+        return {key: value[:count] for key, value in answer(model(some, training=False)).items()}
+
+    return classify
 
 
 def _example_pictures(height: int, width: int, channels: int) -> np.ndarray:
