@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import logging
 import operator
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,9 @@ from typing import Any
 from kerasd2l.data.source import DataError
 
 UNKNOWN = "<unk>"
+_MANY = 0.1  # the share of unknown tokens that is worth a warning
+
+_log = logging.getLogger(__name__)
 
 
 class Vocab:
@@ -134,6 +138,41 @@ class Vocab:
     def token_freqs(self) -> list[tuple[str, int]]:
         """(token, count) of the text, by falling count; empty for a table that was loaded."""
         return list(self._frequencies)
+
+
+def known_or_counted(
+    known: Sequence[str] | None,
+    tokens: Sequence[Sequence[str]],
+    *,
+    min_freq: int = 0,
+    reserved_tokens: Sequence[str] = (),
+) -> Vocab:
+    """Return the vocabulary of an earlier run, or count a new one.
+
+    Tokens that an earlier run has not met become `<unk>`; a warning says if they are many.
+
+    Args:
+        known: its tokens by their numbers, from its assets; None: there is no earlier run.
+        tokens: the text, as a list of lists of tokens.
+        min_freq: int, as Vocab.
+        reserved_tokens: as Vocab.
+    """
+    if known is None:
+        return Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
+    vocab = Vocab.from_list(known)
+    counts = count_corpus(tokens)
+    missed = sum(count for token, count in counts.items() if token not in vocab)
+    total = sum(counts.values())
+    if missed > _MANY * total:
+        _log.warning(
+            "%d of %d tokens are not in the model's vocabulary: they count as %s, and a perplexity "
+            "is that of the others and of %s",
+            missed,
+            total,
+            UNKNOWN,
+            UNKNOWN,
+        )
+    return vocab
 
 
 def count_corpus(tokens: Iterable[Any]) -> collections.Counter:
