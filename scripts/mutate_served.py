@@ -123,9 +123,9 @@ def request(random: np.random.Generator, specs: dict[str, Any]) -> tuple[dict[st
     key = list(specs)[random.integers(len(specs))]
     if specs[key].dtype.name == "string" and random.random() < 0.8:
         change = picture if key.endswith("_bytes") else text
-        contents = [change(random) for _ in range(batch)]
-        inputs[key] = np.array([content for content, _ in contents], object)
-        return inputs, f"{key}: {'; '.join(what for _, what in contents)}"
+        content, what = change(random)
+        inputs[key] = np.array([content, *inputs[key][1:]], object)
+        return inputs, f"{key}: {what}"
     if specs[key].dtype.name != "string" and random.random() < 0.4:
         inputs[key], what = numbers(random, inputs[key])
     else:
