@@ -16,7 +16,6 @@ import argparse
 import io
 import json
 import os
-import re
 import struct
 import subprocess
 import sys
@@ -49,10 +48,13 @@ def export_all(names: list[str], folder: Path) -> dict[str, Path]:
     from kerasd2l import finding
     from kerasd2l.data import Source
     from kerasd2l.export import export
+    from kerasd2l.recipe import Recipe
 
     paths = {}
     for name in names:
         recipe = finding.load(name, **RECIPES.get(name, {}))
+        if not isinstance(recipe, Recipe):
+            raise SystemExit(f"{name} is a demo: nothing is served of it")
         data = recipe.data(Source("builtin"))
         model = recipe.model(data)
         if not model.built:
@@ -109,7 +111,7 @@ def ask(path: str, first: int, last: int, seed: int) -> None:
         except (tf.errors.OpError, TypeError, ValueError) as error:
             outcome, said = "refused", str(error)
         seconds = time.perf_counter() - start
-        peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+        peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
         reply = {"case": case, "outcome": outcome, "seconds": seconds, "what": f"{name}: {what}"}
         if outcome == "refused":
             reply["said"] = said[:300]
