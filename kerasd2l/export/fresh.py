@@ -1,8 +1,9 @@
 """Run a SavedModel's signatures in a process that has TensorFlow and nothing else.
 
 `check.py` starts this file by its path, as `check.isolated` says: it must import neither this
-library nor Keras, and makes sure that TensorFlow cannot do so on the sly. A request comes as JSON on stdin, the
-reply goes as JSON to the file named in it. Arrays travel as base64, so that no byte is lost.
+library nor Keras, and makes sure that TensorFlow cannot do so on the sly. A request comes as JSON
+on stdin, the reply goes as JSON to the file named in it. Arrays travel as base64, so that no byte
+is lost.
 """
 
 import base64

@@ -15,6 +15,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.export import manifest
 from kerasd2l.export.check import verify
 from kerasd2l.export.kerasfile import load_model
+from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.publish import publish, workspace
 from kerasd2l.recipe import Endpoint, Recipe, ServingFunction
 from kerasd2l.run import open_run
@@ -69,6 +70,7 @@ def export(
         ValueError: a bad name, endpoint order, an input whose batch axis is not free, or a default
             of an input that has a batch axis or comes before one that has none.
         TypeError: an endpoint that does not return a dict of named outputs.
+        SavedModelError: it cannot be written.
     """
     _check_request(name, endpoints)
     with workspace(Path(directory) / name) as folder, _without_cudnn(model):
@@ -200,7 +202,11 @@ def _write_archive(
             },
             "outputs": {key: _describe(value) for key, value in outputs.items()},
         }
-    archive.write_out(str(folder), verbose=False)
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except tf.errors.OpError as error:  # of the disk: TensorFlow has no OSError
+        reason = (error.message or str(error)).splitlines()[0]
+        raise SavedModelError(f"cannot write {folder}: {reason}") from error
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures

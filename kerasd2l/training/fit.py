@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Data, Recipe
-from kerasd2l.run import Run
+from kerasd2l.run import Run, writing
 from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
@@ -39,6 +39,7 @@ def fit(
     jit_compile: bool = False,
     callbacks: Iterable[keras.callbacks.Callback] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    on_ready: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def fit(
         jit_compile: bool, compile the training step with XLA (one replica only).
         callbacks: Keras callbacks.
         should_stop: asked at step boundaries; True saves and raises Preempted.
+        on_ready: () -> None, called when data and model are made, before the first step.
         say: (text) -> None, for a person to follow.
         progress: bool, show a progress bar on stdout.
 
@@ -93,6 +95,7 @@ def fit(
                 deterministic=deterministic,
                 jit_compile=jit_compile,
             )
+            on_ready()
         except BaseException:
             if not resume:
                 run.discard()
@@ -187,8 +190,9 @@ def save_model(model: keras.Model, run: Run) -> None:
         return
     temporary = run.path / f".{os.getpid()}.keras"
     try:
-        model.save(temporary)
-        os.replace(temporary, run.model)
+        with writing(run.model):
+            model.save(temporary)
+            os.replace(temporary, run.model)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -246,7 +250,8 @@ class _Recorder:
 
     def draw(self, history: list[dict[str, Any]]) -> None:
         if self.run.writes:
-            curves(history, self.recipe.name).savefig(self.run.curves, dpi=120)
+            with writing(self.run.curves):
+                curves(history, self.recipe.name).savefig(self.run.curves, dpi=120)
             self.drawn = time.monotonic()
 
 
