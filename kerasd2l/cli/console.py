@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from kerasd2l import finding
+from kerasd2l.cli import keras_settings
 from kerasd2l.cli.program import ends_at_once, say
 from kerasd2l.data.source import KINDS, is_utf8
 from kerasd2l.recipe import Demo, Recipe
@@ -96,7 +97,22 @@ def use_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     with _quiet_stderr(), ends_at_once():
+        import_tensorflow()
+    keras_settings.reset(say)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, which reads the user's keras.json, as Keras does, and asserts of it."""
+    try:
         importlib.import_module("tensorflow")
+    except (AssertionError, AttributeError, ValueError) as error:
+        path = keras_settings.path(os.environ)
+        if not path.is_file():
+            raise
+        raise click.ClickException(
+            f"TensorFlow and Keras cannot be imported with {path}: "
+            f"{keras_settings.read(os.environ)}. Correct or remove that file."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def export(
         ValueError: a bad name, endpoint order, an input whose batch axis is not free, or a default
             of an input that has a batch axis or comes before one that has none.
         TypeError: an endpoint that does not return a dict of named outputs.
-        SavedModelError: it cannot be written.
+        SavedModelError: it cannot be written, or Keras computes with another backend.
     """
     _check_request(name, endpoints)
     with workspace(Path(directory) / name) as folder, _without_cudnn(model):
@@ -147,6 +147,12 @@ def export_run(
 
 def _check_request(name: str, endpoints: tuple[Endpoint, ...]) -> None:
     """Refuse what TF Serving would not serve, before anything is written."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise SavedModelError(
+            f"KERAS_BACKEND={backend}: SavedModels are exported with TensorFlow. Unset "
+            "KERAS_BACKEND, and `backend` in keras.json."
+        )
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(
             "`name` must be made of letters, digits, `_`, `-` and `.` (TF Serving puts it into "

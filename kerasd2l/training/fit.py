@@ -17,6 +17,7 @@ from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
 from kerasd2l.training.small_steps import give_threads
+from kerasd2l.training.steps import check_backend
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _DRAW_SECONDS = 30.0  # between two drawings of the curves
@@ -70,6 +71,7 @@ def fit(
             it was. ValueError: a batch that the replicas do not divide, an unknown precision.
         NonFiniteLoss, Preempted, LoopError, CheckpointError: see `training.train`.
     """
+    check_backend()
     strategy = strategy or tf.distribute.get_strategy()
     check_batch(recipe, strategy)
     if resume and not (run.path / "config.json").exists():
@@ -257,14 +259,19 @@ class _Recorder:
 
 @contextlib.contextmanager
 def policy(precision: str):
-    """Build and run layers in a precision, then go back to the one before."""
+    """Build and run layers in a precision, then go back to the one before.
+
+    Whatever keras.json says: its `floatx` would be that of inputs, losses and metrics.
+    """
     if precision not in PRECISIONS:
         raise ValueError(
             f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {precision!r}."
         )
-    before = keras.config.dtype_policy()
+    before, floatx = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:
+        keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(before)
