@@ -213,8 +213,9 @@ def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[s
         for name in metric_names(history)
         if f"{split}_{name}" in last
     }
-    trained = sum(event["seconds"] for event in history)
-    speeds = sum(event["examples_per_second"] * event["seconds"] for event in history)
+    timed = [event for event in history if event["examples_per_second"]]
+    trained = sum(event["seconds"] for event in timed)
+    speeds = sum(event["examples_per_second"] * event["seconds"] for event in timed)
     return {
         "recipe": run.recipe,
         "run": str(run.path),
