@@ -381,3 +381,12 @@ def test_an_export_onto_a_full_disk_is_one_line(tmp_path, monkeypatch):
     assert result.stderr.splitlines()[-1].startswith(f"Error: cannot write {tmp_path / 'served'}")
     assert "No space left on device" in result.stderr
     assert not (tmp_path / "served").exists()
+
+
+def test_a_vocabulary_of_nothing_is_one_line(tmp_path):
+    """It trained on four tokens, without a word."""
+    words = ["--data", "builtin", "--set", "pairs.min_freq=100000", "--out", tmp_path / "run"]
+    result = call("train", "seq2seq_gru", *words)
+    assert result.exit_code == 2
+    assert "`min_freq` leaves no token of the text" in result.stderr
+    assert not (tmp_path / "run").exists()

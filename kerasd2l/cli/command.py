@@ -70,9 +70,8 @@ def train(
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
     give_threads(recipe)
     devices = _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say)
-    short = recipe.name.rpartition("/")[2]
     run = Run(
-        path=out or Path("runs") / f"{short}-{time.strftime('%Y%m%d-%H%M%S')}",
+        path=out or _new_folder(recipe),
         recipe=recipe.name,
         arguments=recipe.arguments,
         seed=seed,
@@ -162,6 +161,12 @@ def report(summary: Mapping[str, Any]) -> str:
     else:
         lines.append(f"next: kerasd2l export {summary['run']}")
     return "\n".join(lines)
+
+
+def _new_folder(recipe: Recipe) -> Path:
+    """Name a run after its recipe and the time."""
+    short = recipe.name.rpartition("/")[2]
+    return Path("runs") / f"{short}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):

@@ -16,7 +16,7 @@ from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
 from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.data.text import Tokenizer
-from kerasd2l.data.vocab import Vocab
+from kerasd2l.data.vocab import Vocab, corpus_vocab
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def corpus_ids(
 ) -> tuple[np.ndarray, Vocab]:
     """Return the token numbers of all lines, one after the other, and the vocabulary."""
     tokens = [tokenizer(line) for line in lines]
-    vocab = Vocab(tokens, min_freq=min_freq)
+    vocab = corpus_vocab(tokens, min_freq=min_freq)
     return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import logging
 import operator
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from kerasd2l.data.source import DataError
 
 UNKNOWN = "<unk>"
+_log = logging.getLogger(__name__)
 
 
 class Vocab:
@@ -134,6 +136,38 @@ class Vocab:
     def token_freqs(self) -> list[tuple[str, int]]:
         """(token, count) of the text, by falling count; empty for a table that was loaded."""
         return list(self._frequencies)
+
+
+def corpus_vocab(
+    tokens: Sequence[str] | Sequence[Sequence[str]],
+    *,
+    min_freq: int = 0,
+    reserved_tokens: Sequence[str] = (),
+) -> Vocab:
+    """Make the vocabulary of a text to learn from; one that lacks most of it is told of.
+
+    Args:
+        tokens: as `Vocab` takes them.
+        min_freq: int >= 0, rarer tokens become `<unk>`.
+        reserved_tokens: tokens of every text; they do not count.
+
+    Raises:
+        ValueError: no token of the text is as frequent as that; see also `Vocab`.
+    """
+    vocab = Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
+    reserved = {UNKNOWN, *reserved_tokens}
+    text = [(token, count) for token, count in vocab.token_freqs if token not in reserved]
+    kept = [(token, count) for token, count in text if token in vocab]
+    if text and not kept:
+        raise ValueError(
+            f"`min_freq` leaves no token of the text. Received: min_freq={min_freq}; the most "
+            f"frequent token comes {text[0][1]} times. Take a smaller one."
+        )
+    share = sum(n for _, n in kept) / sum(n for _, n in text) if text else 1.0
+    if share < 0.5:
+        message = "min_freq=%d keeps %d of %d tokens, %.0f %% of the running text; the rest is %s"
+        _log.warning(message, min_freq, len(kept), len(text), 100 * share, UNKNOWN)
+    return vocab
 
 
 def count_corpus(tokens: Iterable[Any]) -> collections.Counter:
