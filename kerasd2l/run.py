@@ -2,6 +2,7 @@
 
 config.json    what was asked for: recipe, arguments, seed, strategy, versions
 assets.json    plain data that serving needs: class names, vocabulary
+data.json      how many examples, and a hash of the first: what a resume compares
 metrics.jsonl  one line per epoch
 checkpoints/   the last two states to resume from, and the best one
 model.keras    the trained model
@@ -21,10 +22,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
+if os.name == "posix":
+    import fcntl
+
 # Arguments of recipes that had another name once, and those that are options of the training now:
 # run folders and scripts still say them.
 RENAMED = {"embedding_dim": "embed_size", "units": "num_hiddens"}
 RETIRED = ("skip_broken", "jit_compile")
+# Ways to the same files: data.json tells whether they hold the same.
+_SAME_FILES = ("auto", "files", "download")
 
 
 class RunError(Exception):
@@ -73,6 +79,38 @@ class Run:
     def curves(self) -> Path:
         return self.path / "curves.png"
 
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder: nobody else trains in it until this ends, be it by death.
+
+        What a killed owner was writing is removed. Whoever does not write owns nothing.
+
+        Raises:
+            RunError: another process owns it, or it cannot be made.
+        """
+        if not self.writes:
+            yield
+            return
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            lock = _locked(self.path / ".lock")
+        except BlockingIOError:
+            raise RunError(
+                f"another training is at work in {self.path}. Wait for its end, or give another "
+                "--out."
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot make the run folder {self.path}: {error}") from error
+        try:
+            for left in (*self.path.glob(".*.tmp"), *self.path.glob(".*.keras")):
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            (self.path / ".lock").unlink(missing_ok=True)  # while it is locked
+            os.close(lock)
+            if not (self.path / "config.json").exists():
+                self._remove_folders()  # of a run that did not start
+
     def config(self) -> dict[str, Any]:
         """Return what config.json holds."""
         config = asdict(self)
@@ -82,7 +120,7 @@ class Run:
         """Make the folder and write config.json, before any work.
 
         Raises:
-            RunError: the folder holds another run.
+            RunError: the folder holds another run, or cannot be made.
         """
         if not self.writes:
             return
@@ -103,6 +141,8 @@ class Run:
     def resume(self) -> None:
         """Check that the folder holds this same run; epochs, strategy and versions may differ.
 
+        So may the place of the data: what was read there is compared by `data.json`.
+
         Raises:
             RunError: there is no run, or it was started with other settings.
         """
@@ -112,13 +152,13 @@ class Run:
                 f"{self.path} is a run of {there.recipe}, not of {self.recipe}. "
                 "Resume it under its own name, or give another --out."
             )
-        asked = json.loads(json.dumps(plain(self.config())))
-        before = json.loads(json.dumps(plain(there.config())))
+        asked, before = _comparable(self), _comparable(there)
         changed = []
         for group in ("arguments", "options"):
             keys = sorted(set(asked[group]) | set(before[group]))
             changed += [
-                f"{key}: {before[group].get(key)!r} then, {asked[group].get(key)!r} now"
+                f"{key}: {getattr(there, group).get(key)!r} then, "
+                f"{plain(getattr(self, group).get(key))!r} now"
                 for key in keys
                 if key != "epochs" and before[group].get(key) != asked[group].get(key)
             ]
@@ -134,8 +174,11 @@ class Run:
         """Take back `start`: nothing came of the run, and its folder is free for another one."""
         if not self.writes:
             return
-        for name in ("config.json", "assets.json"):
+        for name in ("config.json", "assets.json", "data.json"):
             (self.path / name).unlink(missing_ok=True)
+        self._remove_folders()
+
+    def _remove_folders(self) -> None:
         for folder in (self.checkpoints, self.path):
             with contextlib.suppress(OSError):  # somebody's own files stay
                 folder.rmdir()
@@ -174,9 +217,54 @@ def open_run(path: str | os.PathLike) -> Run:
         raise RunError(f"{path} is not the folder of a run: {hint}. `kerasd2l train` makes one.")
     try:
         config = json.loads((path / "config.json").read_text("utf8"))
-        return Run(path=path, **_as_now(config))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return Run(path=path, **_as_now(_checked(config)))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
+
+
+_KINDS = {"recipe": str, "strategy": str, "seed": int, "replicas": int}
+_KINDS |= dict.fromkeys(("arguments", "options", "versions"), dict)
+
+
+def _checked(config: dict[str, Any]) -> dict[str, Any]:
+    """Refuse a config.json that no training has written."""
+    for key, value in config.items():
+        if key not in _KINDS:
+            raise ValueError(f"it has the unknown key {key!r}")
+        if not isinstance(value, _KINDS[key]):
+            raise TypeError(f"{key} must be of the kind {_KINDS[key].__name__}, it is {value!r}")
+    return config
+
+
+def _comparable(run: Run) -> dict[str, Any]:
+    """Return the configuration as a resume compares it: the same files may lie elsewhere now."""
+    config = json.loads(json.dumps(plain(run.config())))
+    options = config["options"]
+    options.pop("data_dir", None)
+    if options.get("data") in _SAME_FILES:
+        options["data"] = _SAME_FILES[0]
+    return config
+
+
+def _locked(path: Path) -> int:
+    """Open and lock a file for this process alone; its death lets go.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if os.name == "posix":  # elsewhere nobody is kept out
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass  # its owner has just gone, and taken it along
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
 
 
 def _as_now(config: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import click
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -439,6 +440,83 @@ def test_a_run_without_a_model_is_told(trained, tmp_path):
     assert "is damaged" in failure(1, "evaluate", half)
     (half / "config.json").write_text('{"recipe": ')
     assert "config.json is damaged" in failure(1, "evaluate", half)
+
+
+def test_evaluate_reads_another_text_with_the_letters_of_the_training(tmp_path):
+    """Its letters have other frequencies: numbered anew, a good model looks like a bad one."""
+    for name, text in (("one", "abcabcabc aab"), ("two", "cab cab cab bbb")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "timemachine.txt").write_text((text + "\n") * 400)
+    words = ["--data", "files", "--data-dir", tmp_path / "one", "--out", tmp_path / "run"]
+    words += ["--set", "max_tokens=2000", "--set", "held_out_tokens=700", "--epochs", 3]
+    result = call("train", "rnn_lm", *words, "--set", "batch_size=8", "--set", "num_hiddens=16")
+    assert result.exit_code == 0, result.output
+    letters = json.loads((tmp_path / "run" / "assets.json").read_text())["vocabulary"]
+    assert letters[1:3] == ["a", "b"]
+    two = tmp_path / "two"
+    result = call("evaluate", tmp_path / "run", "--data-dir", two, "--json")
+    assert result.exit_code == 0, result.output
+    from kerasd2l.data import Source, time_machine
+    from kerasd2l.export import load_model
+
+    model = load_model(tmp_path / "run" / "model.keras")
+    data = time_machine.load(
+        Source("files", two, assets={"vocabulary": letters}),
+        batch_size=8,
+        max_tokens=2000,
+        held_out_tokens=700,
+        partition="sequential",
+        mark_start=True,
+    )
+    losses = []
+    for x, y in data.test:
+        logits = model(x, training=False)
+        losses.append(keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True))
+    perplexity = json.loads(result.stdout)["metrics"]["test_perplexity"]
+    assert perplexity == pytest.approx(np.exp(np.mean(losses)), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"arguments": {"learning_rat": 0.5}}, "learning_rat"),
+        ({"arguments": {"learning_rate": "fast"}}, "learning_rate"),
+        ({"arguments": []}, "arguments must be of the kind dict"),
+        ({"arguments": {"epochs": {"a": []}}}, "epochs"),
+        ({"recipe": "convolutional_modern/resnet19"}, "resnet19"),
+        ({"recipe": "preliminaries/autograd"}, "is not to be used"),
+        ({"recipe": 5}, "recipe must be of the kind str"),
+        ({"options": None}, "options must be of the kind dict"),
+        ({"seed": "one"}, "seed must be of the kind int"),
+        ({"colour": "red"}, "unknown key 'colour'"),
+    ],
+)
+def test_a_config_with_odd_contents_is_one_line_for_each_verb(change, text, trained, tmp_path):
+    _, folder = trained
+    shutil.copytree(folder / "run", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, **change}))
+    out = ["--out", tmp_path / "run", "--resume", "--data", "builtin", "--epochs", "3"]
+    settings = ["--set", "batch_size=64", "--set", "learning-rate=0.5"]
+    for words in (
+        ["evaluate", tmp_path / "run"],
+        ["export", tmp_path / "run", "--savedmodels", tmp_path / "served"],
+    ):
+        said = failure(1, *words)
+        assert "config.json" in said
+        assert text in said
+    assert not (tmp_path / "served").exists()
+    failure(1, "train", "softmax_regression", *out, *settings)
+
+
+def test_an_evaluation_of_other_classes_is_refused(trained, tmp_path):
+    _, folder = trained
+    shutil.copytree(folder / "run", tmp_path / "run")
+    assets = json.loads((tmp_path / "run" / "assets.json").read_text())
+    assets["class_names"][3] = "zebra"
+    (tmp_path / "run" / "assets.json").write_text(json.dumps(assets))
+    said = failure(1, "evaluate", tmp_path / "run")
+    assert "class_names differs (without 'zebra' and with" in said
 
 
 def test_export_counts_versions(trained, tmp_path):

@@ -172,21 +172,29 @@ def evaluate(
     with known_failures():
         from kerasd2l import training
         from kerasd2l.data import Source
-        from kerasd2l.export import load_model
+        from kerasd2l.export import load_model, recipe_of
         from kerasd2l.run import open_run
-        from kerasd2l.training.fit import compile_model
+        from kerasd2l.training.fit import compile_model, load_data
+        from kerasd2l.training.same_data import check_names
 
         folder = open_run(run)
-        found = load_recipe(folder.recipe, dict(folder.arguments))
+        found = recipe_of(folder)
         check_skip_broken(found, skip_broken)
         model = load_model(folder.model)
         compile_model(found, model)
         data = data or folder.options.get("data", "auto")
         data_dir = data_dir or folder.options.get("data_dir")
         skip_broken = skip_broken or bool(folder.options.get("skip_broken"))
-        source = Source(data, data_dir, folder.seed, skip_broken=skip_broken)
+        source = Source(
+            data,
+            data_dir,
+            folder.seed,
+            skip_broken=skip_broken,
+            assets=folder.read("assets.json"),
+        )
         say(f"loading {found.dataset} ({source})")
-        loaded = found.data(source)
+        loaded = load_data(found, source)
+        check_names(folder, loaded)
         splits = ("test", "valid", "train")  # Kaggle keeps the answers of its test set
         split = next(name for name in splits if getattr(loaded, name) is not None)
         figures = training.evaluate(model, loaded, split, limit_steps=limit_steps)

@@ -16,7 +16,7 @@ from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
 from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.data.text import Tokenizer
-from kerasd2l.data.vocab import Vocab, corpus_vocab
+from kerasd2l.data.vocab import Vocab, known_or_counted
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ def language_model_data(
     partition: Literal["random", "sequential"] = "random",
     mark_start: bool = False,
     min_freq: int = 0,
+    vocabulary: Sequence[str] | None = None,
 ) -> Data:
     """Make the Data of a language model: next-token batches of the first tokens of a text.
 
@@ -194,6 +195,8 @@ def language_model_data(
         partition: "random" or "sequential".
         mark_start: bool, see `sequential_batches`; needs the sequential partition.
         min_freq: int, rarer tokens become `<unk>`.
+        vocabulary: the tokens by their numbers, as an earlier run's assets have them; None: counted
+            in this text.
 
     Returns:
         Data: x (B, T) int32, y (B, T) int32, y one ahead; assets["vocabulary"] (list of tokens),
@@ -212,7 +215,7 @@ def language_model_data(
     ):
         if value is not None and value < low:
             raise ValueError(f"`{name}` must be at least {low}. Received: {name}={value}.")
-    ids, vocab = corpus_ids(lines, tokenizer, min_freq=min_freq)
+    ids, vocab = corpus_ids(lines, tokenizer, min_freq=min_freq, vocabulary=vocabulary)
     stop = len(ids) - held_out_tokens if max_tokens is None else min(max_tokens, len(ids))
     train, held_out = ids[: max(stop, 0)], ids[max(stop, 0) :][:held_out_tokens]
     if len(held_out) < held_out_tokens:
@@ -243,11 +246,15 @@ def language_model_data(
 
 
 def corpus_ids(
-    lines: Sequence[str], tokenizer: Tokenizer, *, min_freq: int = 0
+    lines: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    min_freq: int = 0,
+    vocabulary: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, Vocab]:
     """Return the token numbers of all lines, one after the other, and the vocabulary."""
     tokens = [tokenizer(line) for line in lines]
-    vocab = corpus_vocab(tokens, min_freq=min_freq)
+    vocab = known_or_counted(vocabulary, tokens, min_freq=min_freq)
     return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab
 
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 Kind = Literal["auto", "builtin", "files", "tfds", "download"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -54,6 +54,8 @@ class Source:
         timeout: float, seconds that a server may keep silent.
         retries: int, new attempts after a failed one.
         skip_broken: bool, leave out and count what cannot be read of one's own pictures.
+        assets: the assets of an earlier run, or None. Classes and words keep the numbers that they
+            have there, and what was learned from its data (means, codes) is not learned anew.
 
     Raises:
         ValueError: an unknown kind, or a number out of range.
@@ -70,6 +72,7 @@ class Source:
     timeout: float = 30.0
     retries: int = 3
     skip_broken: bool = False
+    assets: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -109,6 +112,33 @@ class Source:
         if isinstance(value, Source):
             return value
         return cls() if value is None else cls(value)
+
+    def known(self, asset: str) -> Any:
+        """Return an asset of the earlier run; None without a run, or where it has none."""
+        return (self.assets or {}).get(asset)
+
+
+def class_names_of(source: Source, names: Sequence[str], where: str) -> list[str]:
+    """Return the names of the classes 0, 1, ...: the earlier run's, else `names` as they are.
+
+    Args:
+        source: Source, with the run's assets or without.
+        names: the classes of these data; some of the run's may be absent.
+        where: str, begins the sentence of an error.
+
+    Raises:
+        DataError: a class that the run does not know.
+    """
+    known = source.known("class_names")
+    if known is None:
+        return list(names)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(
+            f"{where} has the class {unknown[0]!r}, which the model was not trained on. It knows: "
+            f"{', '.join(map(str, known))}. Rename it, leave it away, or train a new model."
+        )
+    return list(known)
 
 
 def is_utf8(text: str) -> bool:

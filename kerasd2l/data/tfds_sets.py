@@ -14,7 +14,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pictures, pipeline
-from kerasd2l.data.source import DataError, Source, in_home
+from kerasd2l.data.source import DataError, Source, class_names_of, in_home
 from kerasd2l.recipe import Data
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ def load(
     if test is None:
         held = np.arange(len(train[1])) % _HELD_OUT == 0
         train, test = ((train[0][m], train[1][m]) for m in (~held, held))
-    names = list(found.info.features[label].names)
+    there = list(found.info.features[label].names)
+    names = class_names_of(source, there, name)
+    number = np.array([names.index(class_name) for class_name in there], np.int32)
+    train, test = ((x, number[y]) for x, y in (train, test))
     return pipeline.image_data(
         train,
         test,

@@ -14,6 +14,8 @@ from typing import Any
 from kerasd2l.data.source import DataError
 
 UNKNOWN = "<unk>"
+_MANY = 0.1  # the share of unknown tokens that is worth a warning
+
 _log = logging.getLogger(__name__)
 
 
@@ -138,24 +140,49 @@ class Vocab:
         return list(self._frequencies)
 
 
-def corpus_vocab(
-    tokens: Sequence[str] | Sequence[Sequence[str]],
+def known_or_counted(
+    known: Sequence[str] | None,
+    tokens: Sequence[Sequence[str]],
     *,
     min_freq: int = 0,
     reserved_tokens: Sequence[str] = (),
 ) -> Vocab:
-    """Make the vocabulary of a text to learn from; one that lacks most of it is told of.
+    """Return the vocabulary of an earlier run, or count a new one.
+
+    Tokens that an earlier run has not met become `<unk>`; a warning says if they are many, or if
+    the new one lacks most of the running text.
 
     Args:
-        tokens: as `Vocab` takes them.
-        min_freq: int >= 0, rarer tokens become `<unk>`.
-        reserved_tokens: tokens of every text; they do not count.
+        known: its tokens by their numbers, from its assets; None: there is no earlier run.
+        tokens: the text, as a list of lists of tokens.
+        min_freq: int, as Vocab.
+        reserved_tokens: as Vocab.
 
     Raises:
-        ValueError: no token of the text is as frequent as that; see also `Vocab`.
+        ValueError: no token of the text is as frequent as `min_freq`; see also `Vocab`.
     """
-    vocab = Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
-    reserved = {UNKNOWN, *reserved_tokens}
+    if known is None:
+        vocab = Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
+        _check_kept(vocab, min_freq, {UNKNOWN, *reserved_tokens})
+        return vocab
+    vocab = Vocab.from_list(known)
+    counts = count_corpus(tokens)
+    missed = sum(count for token, count in counts.items() if token not in vocab)
+    total = sum(counts.values())
+    if missed > _MANY * total:
+        _log.warning(
+            "%d of %d tokens are not in the model's vocabulary: they count as %s, and a perplexity "
+            "is that of the others and of %s",
+            missed,
+            total,
+            UNKNOWN,
+            UNKNOWN,
+        )
+    return vocab
+
+
+def _check_kept(vocab: Vocab, min_freq: int, reserved: set[str]) -> None:
+    """Refuse a vocabulary without a token of its text; warn of one that lacks most of it."""
     text = [(token, count) for token, count in vocab.token_freqs if token not in reserved]
     kept = [(token, count) for token, count in text if token in vocab]
     if text and not kept:
@@ -167,7 +194,6 @@ def corpus_vocab(
     if share < 0.5:
         message = "min_freq=%d keeps %d of %d tokens, %.0f %% of the running text; the rest is %s"
         _log.warning(message, min_freq, len(kept), len(text), 100 * share, UNKNOWN)
-    return vocab
 
 
 def count_corpus(tokens: Iterable[Any]) -> collections.Counter:

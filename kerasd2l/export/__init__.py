@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "export": "savedmodel",
         "export_run": "savedmodel",
         "load_model": "kerasfile",
+        "recipe_of": "savedmodel",
         "verify": "check",
         "manifest": "manifest",
         "find": "versions",

@@ -18,7 +18,7 @@ from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.publish import publish, workspace
 from kerasd2l.recipe import Endpoint, Recipe, ServingFunction
-from kerasd2l.run import open_run
+from kerasd2l.run import Run, RunError, open_run
 
 if TYPE_CHECKING:
     import keras
@@ -121,9 +121,9 @@ def export_run(
         SavedModelError: the export does not give what the model gives.
     """
     run = open_run(run_path)
+    found = recipe or recipe_of(run)
     model = load_model(run.model)
-    found = recipe or finding.load(run.recipe, **run.arguments)
-    if not isinstance(found, Recipe) or not found.endpoints:
+    if not found.endpoints:
         raise ValueError(f"{run.recipe} has no endpoints: there is nothing to export.")
     assets = run.read("assets.json") or {}
     if metrics is None:
@@ -143,6 +143,21 @@ def export_run(
         arguments=run.arguments,
         check=same_as_model if check else None,
     )
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Return the recipe that a run was made with.
+
+    Raises:
+        RunError: its config.json names none, or arguments that it does not take.
+    """
+    try:
+        found = finding.load(run.recipe, **run.arguments)
+        if not isinstance(found, Recipe):
+            raise TypeError(f"{run.recipe} is a demo")
+        return found
+    except (finding.UnknownName, TypeError, ValueError) as error:
+        raise RunError(f"{run.path / 'config.json'} is not to be used: {error}") from error
 
 
 def _check_request(name: str, endpoints: tuple[Endpoint, ...]) -> None:

@@ -22,6 +22,7 @@ import tensorflow as tf
 from kerasd2l.run import atomic
 
 _POSITION = "position"
+_NAMES = "names"  # of all arrays: a damaged directory of the zip may drop some
 _EXTRA = "extra/"
 
 
@@ -109,10 +110,11 @@ class Checkpoints:
         return None
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray], position: dict[str, Any]) -> None:
-        text = np.frombuffer(json.dumps(position).encode("utf8"), np.uint8)
+        text = json.dumps({**position, _NAMES: sorted(arrays)})
         with atomic(path) as file:
             # the stub takes any of the names for allow_pickle
-            np.savez(file, **{_POSITION: text}, **arrays)  # type: ignore[arg-type]
+            place = np.frombuffer(text.encode("utf8"), np.uint8)
+            np.savez(file, **{_POSITION: place}, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,9 @@ def read(path: Path) -> Checkpoint:
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     position = json.loads(arrays.pop(_POSITION).tobytes().decode("utf8"))
+    lost = set(position.pop(_NAMES, arrays)) ^ set(arrays)
+    if lost:
+        raise ValueError(f"its arrays are not those that were written: {', '.join(sorted(lost))}")
     extra = {k.removeprefix(_EXTRA): v for k, v in arrays.items() if k.startswith(_EXTRA)}
     arrays = {name: array for name, array in arrays.items() if not name.startswith(_EXTRA)}
     return Checkpoint(path, arrays, position, extra)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
+import zipfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +19,7 @@ from kerasd2l.run import Run, writing
 from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
+from kerasd2l.training.same_data import check_same, fingerprint
 from kerasd2l.training.small_steps import give_threads
 from kerasd2l.training.steps import check_backend
 
@@ -74,58 +78,62 @@ def fit(
     check_backend()
     strategy = strategy or tf.distribute.get_strategy()
     check_batch(recipe, strategy)
-    if resume and not (run.path / "config.json").exists():
-        say(f"nothing to resume in {run.path}: starting anew")
-        resume = False
-    if resume:
-        run.resume()
-        summary = run.read("summary.json")
-        if summary and run.model.exists() and _is_finished(summary, recipe.epochs):
-            say(f"{run.path} is finished: nothing to do")
-            return summary
-        run.write("config.json", run.config())
-    else:
-        run.start()
-    began = time.perf_counter()
-    with policy(precision):
-        try:
-            data, model = prepare(
-                recipe,
-                source,
-                strategy,
-                seed=run.seed,
-                deterministic=deterministic,
-                jit_compile=jit_compile,
+    with run.owned():
+        if resume and not (run.path / "config.json").exists():
+            say(f"nothing to resume in {run.path}: starting anew")
+            resume = False
+        if resume:
+            run.resume()
+            summary = _finished(run, recipe.epochs, say)
+            if summary:
+                return summary
+            run.write("config.json", run.config())
+        else:
+            run.start()
+        began = time.perf_counter()
+        with policy(precision):
+            try:
+                if resume and hasattr(source, "assets"):  # names keep their numbers
+                    source = dataclasses.replace(source, assets=run.read("assets.json"))
+                data, model = prepare(
+                    recipe,
+                    source,
+                    strategy,
+                    seed=run.seed,
+                    deterministic=deterministic,
+                    jit_compile=jit_compile,
+                )
+                if resume:
+                    check_same(run, data)
+                on_ready()
+            except BaseException:
+                if not resume:
+                    run.discard()
+                raise
+            run.write("assets.json", data.assets)
+            run.write("data.json", fingerprint(data))
+            recorder = _Recorder(run, recipe, say)
+            training = Training(
+                model,
+                data,
+                recipe.epochs,
+                strategy=strategy,
+                callbacks=callbacks,
+                checkpoints=Checkpoints(run.checkpoints, writes=run.writes, say=say),
+                resume=resume,
+                limit_steps=limit_steps,
+                should_stop=should_stop,
+                on_epoch=recorder,
+                progress=progress,
             )
-            on_ready()
-        except BaseException:
-            if not resume:
-                run.discard()
-            raise
-        run.write("assets.json", data.assets)
-        checkpoints = Checkpoints(run.checkpoints, writes=run.writes, say=say)
-        recorder = _Recorder(run, recipe, say)
-        training = Training(
-            model,
-            data,
-            recipe.epochs,
-            strategy=strategy,
-            callbacks=callbacks,
-            checkpoints=checkpoints,
-            resume=resume,
-            limit_steps=limit_steps,
-            should_stop=should_stop,
-            on_epoch=recorder,
-            progress=progress,
-        )
-        history = recipe.fit(training) if recipe.fit else training.run()
-        save_model(model, run)
-    recorder.draw(history)
-    summary = summarise(run, history, time.perf_counter() - began)
-    if "skipped_pictures" in data.assets:  # the list may have grown while training
-        run.write("assets.json", data.assets)
-        summary["skipped_pictures"] = len(data.assets["skipped_pictures"])
-    run.write("summary.json", summary)
+            history = recipe.fit(training) if recipe.fit else training.run()
+            save_model(model, run)
+        recorder.draw(history)
+        summary = summarise(run, history, time.perf_counter() - began)
+        if "skipped_pictures" in data.assets:  # the list may have grown while training
+            run.write("assets.json", data.assets)
+            summary["skipped_pictures"] = len(data.assets["skipped_pictures"])
+        run.write("summary.json", summary)
     return summary
 
 
@@ -147,15 +155,30 @@ def prepare(
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    data = load_data(recipe, source)
+    with _as_recipe_error(recipe), strategy.scope():
+        model = recipe.model(data)
+        compile_model(recipe, model, jit_compile=jit_compile)
+    return data, model
+
+
+def load_data(recipe: Recipe, source: Any) -> Data:
+    """Load the data of a recipe.
+
+    Raises:
+        RecipeError: the recipe cannot do this with its arguments.
+    """
+    with _as_recipe_error(recipe):
+        return recipe.data(source)
+
+
+@contextlib.contextmanager
+def _as_recipe_error(recipe: Recipe):
     try:
-        data = recipe.data(source)
-        with strategy.scope():
-            model = recipe.model(data)
-            compile_model(recipe, model, jit_compile=jit_compile)
+        yield
     except (ValueError, TypeError) as error:
         values = ", ".join(f"{key}={value}" for key, value in recipe.arguments.items())
         raise RecipeError(f"{recipe.name} cannot be made with {values}: {error}") from error
-    return data, model
 
 
 def compile_model(recipe: Recipe, model: keras.Model, *, jit_compile: bool = False) -> None:
@@ -194,6 +217,8 @@ def save_model(model: keras.Model, run: Run) -> None:
     try:
         with writing(run.model):
             model.save(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
             os.replace(temporary, run.model)
     finally:
         temporary.unlink(missing_ok=True)
@@ -234,8 +259,29 @@ def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[s
     }
 
 
-def _is_finished(summary: dict[str, Any], epochs: int) -> bool:
-    return summary["epochs"] >= epochs or bool(summary.get("stopped_early"))
+def _finished(run: Run, epochs: int, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the summary of a run that has nothing left to do, or None."""
+    summary = run.read("summary.json")
+    if not isinstance(summary, dict) or not isinstance(summary.get("epochs"), int):
+        return None  # not there, or not what was written
+    if not (summary["epochs"] >= epochs or summary.get("stopped_early")):
+        return None
+    if not run.model.exists():
+        return None
+    if not _is_whole(run.model):
+        say(f"{run.model} is damaged: making it again from the newest checkpoint")
+        return None
+    say(f"{run.path} is finished: nothing to do")
+    return summary
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the parts of a .keras file, a zip, have their checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError):
+        return False
 
 
 class _Recorder:

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -54,6 +57,7 @@ def test_the_folder_holds_what_run_promises(done):
         "checkpoints",
         "config.json",
         "curves.png",
+        "data.json",
         "metrics.jsonl",
         "model.keras",
         "summary.json",
@@ -192,7 +196,7 @@ def test_a_loss_that_is_no_number_leaves_no_model(tmp_path):
     with pytest.raises(NonFiniteLoss, match=r"learning rate 0\.1"):
         fit(recipe(spoil=spoil), run_in(tmp_path / "run"), SOURCE)
     names = sorted(file.name for file in files(tmp_path))
-    assert names == ["assets.json", "config.json"]
+    assert names == ["assets.json", "config.json", "data.json"]
 
 
 def test_a_batch_that_the_replicas_do_not_divide(tmp_path):
@@ -229,3 +233,98 @@ def test_a_recipe_with_its_own_fit_is_driven_by_it(tmp_path):
     fit(recipe(fit=own), run_in(tmp_path / "run"), SOURCE)
     assert asked[0].epochs == 2
     assert open_run(tmp_path / "run").read("summary.json")["epochs"] == 1
+
+
+def test_a_damaged_model_of_a_finished_run_is_made_again_from_its_checkpoint(tmp_path):
+    path, said = tmp_path / "run", []
+    summary = fit(recipe(), run_in(path), SOURCE)
+    whole = keras.saving.load_model(path / "model.keras")
+    content = (path / "model.keras").read_bytes()
+    for damaged in (content[: len(content) // 2], content[:400] + b"?" + content[401:], b""):
+        (path / "model.keras").write_bytes(damaged)
+        again = fit(recipe(), run_in(path), SOURCE, resume=True, say=said.append)
+        assert "is damaged: making it again" in said[0]
+        assert not any(text.startswith("epoch") for text in said)  # nothing is trained
+        assert again["metrics"] == summary["metrics"]
+        made = keras.saving.load_model(path / "model.keras")
+        assert small.difference(whole, made) == 0
+        said.clear()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"epochs": "many"}', "3"])
+def test_a_summary_that_says_nothing_is_written_again(content, done, tmp_path):
+    path = tmp_path / "run"
+    fit(recipe(epochs=1), run_in(path), SOURCE)
+    (path / "summary.json").write_text(content)
+    assert fit(recipe(epochs=1), run_in(path), SOURCE, resume=True)["epochs"] == 1
+
+
+def test_what_a_killed_run_was_writing_is_cleared_at_the_next_start(tmp_path):
+    path = tmp_path / "run"
+    fit(recipe(epochs=1), run_in(path), SOURCE)
+    for name in (".99.keras", ".summary.json.99.tmp", "checkpoints/.step-000000009.npz.99.tmp"):
+        (path / name).write_bytes(b"half")
+    fit(recipe(), run_in(path), SOURCE, resume=True)
+    assert [file.name for file in files(path) if file.name.startswith(".")] == []
+
+
+def test_the_same_data_may_lie_elsewhere_but_other_data_are_refused(tmp_path):
+    path = tmp_path / "run"
+    options = {"data": "files", "data_dir": "pictures"}
+    fit(recipe(epochs=1), run_in(path, options=options), SOURCE)
+    moved = {"data": "auto", "data_dir": str(tmp_path / "moved" / "pictures")}
+    fit(recipe(), run_in(path, options=moved), SOURCE, resume=True)
+    before = stamp(path)
+
+    def fewer(source):
+        data = small.data(seed=source.seed)
+        return dataclasses.replace(data, size={**data.size, "train": 30})
+
+    def others(source):
+        return small.data(seed=source.seed + 1)  # another order is other data: no exact resume
+
+    def renamed(source):
+        data = small.data(seed=source.seed)
+        return dataclasses.replace(data, assets={**data.assets, "class_names": ["red", "blue"]})
+
+    for data, text in [
+        (fewer, r"the data of .* have changed: 37 train examples then, 30 now"),
+        (others, r"the data of .* have changed: other examples"),
+        (renamed, r"these are not the data of .*: class_names differs"),
+    ]:
+        other = dataclasses.replace(recipe(epochs=9), data=data)
+        with pytest.raises(RunError, match=text):
+            fit(other, run_in(path, options=options), SOURCE, resume=True)
+    assert {file: before[file] for file in before if file.name != "config.json"} == {
+        file: stamp(path)[file] for file in before if file.name != "config.json"
+    }
+
+
+def test_a_second_training_in_the_same_folder_is_told_at_once_and_harms_nothing(tmp_path):
+    path = tmp_path / "run"
+    told = []
+
+    def second(history):
+        run = run_in(path)
+        for resume in (False, True):
+            with pytest.raises(RunError, match="another training is at work in") as info:
+                fit(recipe(), run, SOURCE, resume=resume)
+            told.append(str(info.value))
+
+    fit(recipe(epochs=1), run_in(path), SOURCE, say=second)
+    assert len(told) == 2
+    assert (path / "summary.json").exists()
+    assert not (path / ".lock").exists()
+
+
+def test_the_death_of_the_owner_frees_the_folder(tmp_path):
+    """However it dies: the operating system lets go of the lock."""
+    script = (
+        "import os, signal\nfrom pathlib import Path\nfrom kerasd2l.run import Run\n"
+        f"run = Run(Path({str(tmp_path / 'run')!r}), 'tests/small', seed=5)\n"
+        "with run.owned():\n    run.start()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
+    assert (tmp_path / "run" / ".lock").exists()
+    summary = fit(recipe(epochs=1), run_in(tmp_path / "run"), SOURCE, resume=True)
+    assert summary["epochs"] == 1

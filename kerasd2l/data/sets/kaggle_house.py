@@ -108,6 +108,12 @@ class Encoding:
         codes = {column: sorted(table[column].dropna().unique()) for column in CATEGORICAL}
         return cls(numeric, codes)
 
+    @classmethod
+    def from_assets(cls, assets: Mapping[str, Any]) -> Encoding:
+        """Make an encoding from what `assets` gave."""
+        numeric = {column: (pair[0], pair[1]) for column, pair in assets["numeric"].items()}
+        return cls(numeric, dict(assets["categorical"]))
+
     @property
     def names(self) -> list[str]:
         """The names of the encoded columns, as pandas' get_dummies gives them."""
@@ -222,7 +228,10 @@ def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseDa
             read(folder / name, labelled=labelled)
             for name, labelled in zip(FILES, (True, False), strict=True)
         )
-    encoding = Encoding.of(pd.concat((known, unknown), ignore_index=True))
+    if source.assets:  # of a trained model: its means and codes
+        encoding = Encoding.from_assets(source.assets)
+    else:
+        encoding = Encoding.of(pd.concat((known, unknown), ignore_index=True))
     x, y = encoding(known), known[[LABEL]].to_numpy(np.float32)
     train = pipeline.from_arrays((x, y), batch_size=batch_size, seed=source.seed)
     return HouseData(

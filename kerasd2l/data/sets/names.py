@@ -15,7 +15,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline, text
-from kerasd2l.data.source import DataError, Source, resolve
+from kerasd2l.data.source import DataError, Source, class_names_of, resolve
 from kerasd2l.data.vocab import UNKNOWN
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -88,6 +88,7 @@ def load(
     strange = sorted({country for _, country in test} - set(countries))
     if strange:
         raise DataError(f"{FILES[1]} has countries that {FILES[0]} has not: {', '.join(strange)}.")
+    countries = class_names_of(source, countries, FILES[0])
     if len(countries) < 2:
         raise DataError(
             f"{FILES[0]}: expected names of at least two countries, received "

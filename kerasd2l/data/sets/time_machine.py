@@ -128,6 +128,7 @@ def load(
         partition=partition,
         mark_start=mark_start,
         min_freq=min_freq,
+        vocabulary=source.known("vocabulary"),
     )
 
 

@@ -18,7 +18,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.data import archive, downloads, pipeline, text
 from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import PUNCTUATION, Tokenizer
-from kerasd2l.data.vocab import Vocab, corpus_vocab
+from kerasd2l.data.vocab import Vocab, known_or_counted
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -104,7 +104,12 @@ def load(
     tokens = {split: tokenize_pairs(found) for split, found in splits.items()}
     if not tokens["train"][0]:
         raise ValueError(f"no pair has at most {limit} words. Use a larger num_steps.")
-    vocabs = [corpus_vocab(t, min_freq=min_freq, reserved_tokens=RESERVED) for t in tokens["train"]]
+    vocabs = [
+        known_or_counted(
+            source.known(f"{side}_vocabulary"), t, min_freq=min_freq, reserved_tokens=RESERVED
+        )
+        for side, t in zip(("source", "target"), tokens["train"], strict=True)
+    ]
     batches = {}
     for split, sides in tokens.items():
         (x, x_lengths), (y, y_lengths) = (
