@@ -51,6 +51,7 @@ class Adam(keras.optimizers.Adam):
         if l2_decay < 0:
             raise ValueError(f"`l2_decay` must be at least 0. Received: l2_decay={l2_decay}.")
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
+        self.epsilon: Any = epsilon
         self.l2_decay = l2_decay
 
     def update_step(self, gradient, variable, learning_rate):

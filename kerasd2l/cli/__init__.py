@@ -295,10 +295,10 @@ def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> N
         if out and result.figures:
             out.mkdir(parents=True, exist_ok=True)
             for figure_name, figure in result.figures.items():
-                path = out / f"{figure_name}.png"
-                with writing(path):
-                    figure.savefig(path, dpi=120)
-                paths.append(str(path))
+                file = out / f"{figure_name}.png"
+                with writing(file):
+                    figure.savefig(file, dpi=120)
+                paths.append(str(file))
     if as_json:
         print_json({"demo": found.name, "values": result.values, "figures": paths})
         return

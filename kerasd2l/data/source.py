@@ -97,13 +97,14 @@ class Source:
 
     def __str__(self) -> str:
         """Say where it looks: "--data files, in /data"."""
-        folders = {
+        folders: dict[str, list] = {
+            "builtin": [],
             "files": [self.data_dir],
             "tfds": [self.tfds_dir],
             "download": [self.cache_dir],
             "auto": [self.data_dir, self.tfds_dir, self.cache_dir],
-        }.get(self.kind, [])
-        there = [str(folder) for folder in folders if folder and Path(folder).is_dir()]
+        }
+        there = [str(path) for path in folders[self.kind] if path and Path(path).is_dir()]
         return f"--data {self.kind}" + (f", in {' or '.join(there)}" if there else "")
 
     @classmethod
