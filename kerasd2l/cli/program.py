@@ -16,8 +16,8 @@ EXIT_STOPPED = 128 + signal.SIGINT  # as a shell has it, like those below
 EXIT_NO_READER = 128 + signal.SIGPIPE
 
 
-class Program(click.Group):
-    """A group of verbs that ends as other programs do.
+class _EndsWell:
+    """What ends as other programs do, of `Verb` and `Program`.
 
     A stream that is closed (`2>&-`) leads nowhere, and what its encoding lacks is escaped: talk
     that nobody hears stops no work. Where the result has lost its reader (`| head -1`) the exit
@@ -27,11 +27,21 @@ class Program(click.Group):
     def make_context(self, *arguments: Any, **named: Any) -> click.Context:
         open_streams()
         with _ends():
-            return super().make_context(*arguments, **named)
+            return super().make_context(*arguments, **named)  # type: ignore[misc]
 
     def invoke(self, ctx: click.Context) -> Any:
         with _ends():
-            return super().invoke(ctx)
+            return super().invoke(ctx)  # type: ignore[misc]
+
+
+class Verb(_EndsWell, click.Command):
+    """A verb, which may also be a program of its own: scripts/train.py."""
+
+
+class Program(_EndsWell, click.Group):
+    """The group of verbs."""
+
+    command_class = Verb
 
 
 @contextlib.contextmanager
