@@ -57,6 +57,9 @@ class Network:
 class ClippedAdam:
     """Adam with clipped gradients.
 
+    Keras' Adam: its epsilon counts before the bias correction, so that the first steps of rarely
+    seen words are smaller than PyTorch's. `optimizers.Adam` has the book's formula.
+
     Args:
         learning_rate: float > 0.
         clip_norm: float > 0, the longest gradient: the norm over all weights.

@@ -219,9 +219,10 @@ class Seq2SeqDecoder(Decoder):
 
     With `use_context`, the last layer's final state of the encoder is joined to the embedding of
     every step (Cho et al., the book); without, it is there at the beginning only (Sutskever et al.,
-    the LSTM of the notes). The book takes the context from the decoder's own state whenever it
-    goes on step by step, so that translating differs from training; here it stays what it is.
-    Section: "seq2seq".
+    the LSTM of the notes). The context stays what it is, as in the English edition, which takes the
+    encoder's output at the last place, be it padding; here it is that at the last real token. The
+    Chinese edition takes the decoder's own state, the encoder's only before the first step, so that
+    translating step by step differs from training. Section: "seq2seq".
 
     Args:
         vocab_size: int >= 1, V, tokens of the target language.
