@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.endpoints.numbers import finite
 from kerasd2l.recipe import MISSING, Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def table_regressor(
                 values = tf.stack([inputs[input_name(column)] for column in categorical], axis=1)
                 parts.append(encode_codes(values))
             result = model(tf.concat(parts, axis=1), training=False)  # (B, 1)
-            return {output: tf.cast(tf.reshape(result, (-1,)), tf.float32)}
+            return {output: finite(tf.reshape(result, (-1,)))}
 
         return ServingFunction(predict, resources=tables)
 

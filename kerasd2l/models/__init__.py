@@ -3,6 +3,8 @@
 One architecture a file under its own name, in `vision`, `sequence` and `tabular`.
 """
 
+from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
     OneHot,
@@ -22,6 +24,11 @@ from kerasd2l.models.sequence.seq2seq import (
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
 from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.sequence.transformer import (
+    TransformerDecoder,
+    TransformerEncoder,
+    transformer,
+)
 from kerasd2l.models.tabular.construction import (
     MLP,
     FixedHiddenMLP,
@@ -53,6 +60,7 @@ from kerasd2l.models.vision.softmax_regression import softmax_regression
 from kerasd2l.models.vision.vgg import vgg
 
 __all__ = [
+    "GPT",
     "MLP",
     "CarriedState",
     "Decoder",
@@ -64,10 +72,14 @@ __all__ = [
     "NestMLP",
     "OneHot",
     "RecurrentStack",
+    "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "alexnet",
     "anynet",
+    "bahdanau",
     "batch_norm_lenet",
     "chimera",
     "dense_block",
@@ -99,6 +111,7 @@ __all__ = [
     "step_by_step",
     "tabular_regression",
     "tied_mlp",
+    "transformer",
     "transition_block",
     "vgg",
     "with_state",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasd2l import data, figures, training
+from kerasd2l import data, endpoints, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import (
     Demo,
@@ -36,7 +36,8 @@ def sequence_mlp(
     """Train a 4-10-1 network to predict a noisy sine from its last four values.
 
     Section: "sequence". 1,000 values sin(0.01 t) + N(0, 0.2^2), 600 training examples and the 396
-    that follow. Adam at 0.01 (d2l-zh's TensorFlow code forgets the rate and trains at 0.001).
+    that follow. Keras' Adam at 0.01 (for PyTorch's place of epsilon see `optimizers.Adam`; d2l-zh's
+    TensorFlow code forgets the rate and trains at 0.001).
     Expected: squared error near 0.05, of which the noise is 0.04 (d2l-zh, PyTorch: 0.0517 on the
     training examples after 5 epochs). Served: the last values in, the next `horizon` out.
     Command: kerasd2l train sequence_mlp --data builtin --export
@@ -115,7 +116,7 @@ def _forecaster(model: Any) -> Callable[[Any, Any], dict]:
             return i + 1, tf.concat([last[:, 1:], value], axis=1), found.write(i, value[:, 0])
 
         _, _, found = tf.while_loop(lambda i, *_: i < steps, step, (0, history, found))
-        return {"predictions": tf.transpose(found.stack())}  # (B, steps)
+        return {"predictions": endpoints.finite(tf.transpose(found.stack()))}  # (B, steps)
 
     return forecast
 

@@ -8,17 +8,19 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import parts
 
 
 def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
     """Return the functions with which `decoding.generate` writes.
 
-    A model that reads forwards computes one step of its cells for each token; a bidirectional one
-    reads the whole text anew each time, since its states depend on the end. Section: "rnn-scratch".
+    A model that reads forwards computes one step of its cells for each token; a Transformer
+    remembers keys and values; a bidirectional one reads the whole text anew each time, since its
+    states depend on the end. Section: "rnn-scratch".
 
     Args:
-        model: what `language_model` built, whatever its `state`.
+        model: what `language_model` built, whatever its `state`, or a GPT.
 
     Returns:
         begin: (rows, places) -> the state before the first token.
@@ -34,6 +36,8 @@ def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
         >>> step(0, ops.convert_to_tensor([1, 2]), begin(2, 9))[0].shape
         TensorShape([2, 5])
     """
+    if isinstance(model, GPT):
+        return model.begin, lambda t, token, state: _first(model.step(token[:, None], state))
     encode, recurrent, output = parts(model)
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in recurrent):
         return _rereading(encode, recurrent, output)
@@ -49,6 +53,12 @@ def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
         return output(x), after
 
     return begin, step
+
+
+def _first(answer: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Return the logits (B, V) of the only step, and the state."""
+    logits, state = answer
+    return logits[:, 0], state
 
 
 def _rereading(encode, recurrent, output) -> tuple[Callable, Callable]:
