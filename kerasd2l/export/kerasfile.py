@@ -7,6 +7,7 @@ import json
 import os
 import pkgutil
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 else:
     keras = lazy("keras")
 
+_MOST_CONFIG = 64 << 20  # bytes
+_DAMAGED: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
+_DAMAGED += (KeyError, IndexError, ValueError, RuntimeError)  # RecursionError is one of these
 # where registered classes live
 ROOMS = ("layers", "losses", "metrics", "models", "optimizers", "scratch")
 
@@ -39,18 +43,20 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-            config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, OSError, KeyError, ValueError, EOFError) as error:
+            if archive.getinfo("config.json").file_size > _MOST_CONFIG:
+                raise ValueError(f"its config.json has more than {_MOST_CONFIG} bytes")
+            classes = _classes(json.loads(archive.read("config.json")))
+    except _DAMAGED as error:
         raise RunError(f"{damaged} ({error}). {again}") from error
     if broken:
         raise RunError(f"{damaged} ({broken} has a wrong checksum). {again}")
-    _check_classes(path, config)
+    _check_classes(path, classes)
     try:
         return keras.saving.load_model(path, compile=False)
-    except (TypeError, ValueError, KeyError, OSError) as error:
+    except (TypeError, AttributeError, *_DAMAGED) as error:  # what Keras and h5py let through
         text = str(error)
         if "Could not locate" in text:
-            own = sorted(m for m in _modules(config) if m.partition(".")[0] != "keras")
+            own = sorted({m for m, _ in classes if m.partition(".")[0] != "keras"})
             raise RunError(
                 f"{path} holds a class that Keras does not know: {text.partition('. ')[0]}. "
                 f"Import the module that defines it first: {', '.join(own) or 'not recorded'}."
@@ -58,7 +64,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
         raise RunError(f"cannot load {path}: {text[:500]}") from error
 
 
-def _check_classes(path: Path, config: Any) -> None:
+def _check_classes(path: Path, classes: set[tuple[str, str]]) -> None:
     """Import what registers classes of ours, and require those of the file.
 
     Classes are found by the name under which they are registered, so that they may move from file
@@ -71,18 +77,13 @@ def _check_classes(path: Path, config: Any) -> None:
         package = importlib.import_module(f"kerasd2l.{room}")
         for info in pkgutil.walk_packages(getattr(package, "__path__", ()), f"kerasd2l.{room}."):
             importlib.import_module(info.name)
-    for module, name in sorted(_classes(config)):
+    for module, name in sorted(classes):
         ours = [module.startswith(f"kerasd2l.{room}.") for room in ROOMS]
         if any(ours) and not keras.saving.get_registered_object(name):
             raise RunError(
                 f"{path} needs {name.rpartition('>')[2]} of {module}, which this version of "
                 "kerasd2l does not have. Use the version that trained it; config.json names it."
             )
-
-
-def _modules(config: Any) -> set[str]:
-    """Return the modules of all classes in a serialised Keras model."""
-    return {module for module, _ in _classes(config)}
 
 
 def _classes(config: Any) -> set[tuple[str, str]]:

@@ -82,7 +82,7 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         content = json.loads(file.read_text("utf8"))
     except FileNotFoundError:
         raise SavedModelError(f"{path} has no {MANIFEST}: kerasd2l did not export it.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SavedModelError(f"cannot read {file}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
         raise SavedModelError(f"{file} is damaged: it has no list of files.")
