@@ -22,6 +22,11 @@ else:
 _MOST_CONFIG = 64 << 20  # bytes
 _DAMAGED: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, OSError, EOFError)
 _DAMAGED += (KeyError, IndexError, ValueError, RuntimeError)  # RecursionError is one of these
+_NOT_TO_BE_LOADED: tuple[type[Exception], ...] = (
+    *_DAMAGED,
+    TypeError,
+    AttributeError,
+)  # Keras, h5py
 # where registered classes live
 ROOMS = ("layers", "losses", "metrics", "models", "optimizers", "scratch")
 
@@ -53,7 +58,7 @@ def load_model(path: str | os.PathLike) -> keras.Model:
     _check_classes(path, classes)
     try:
         return keras.saving.load_model(path, compile=False)
-    except (TypeError, AttributeError, *_DAMAGED) as error:  # what Keras and h5py let through
+    except _NOT_TO_BE_LOADED as error:
         text = str(error)
         if "Could not locate" in text:
             own = sorted({m for m, _ in classes if m.partition(".")[0] != "keras"})
