@@ -15,7 +15,7 @@ BATCH_BYTES = 32 << 20  # a batch of CIFAR-10: 30.7 MB in binary, 31.0 MB as a p
 
 # Pieces: each takes memory of its own, however short it is.
 LINES = 800_000  # of a text; SNLI: 550,152
-CHARACTERS = 16_000_000  # of a text that is cut into tokens; WikiText-2: 10.8 million
+CHARACTERS = 12_000_000  # of a text that is cut into tokens; WikiText-2: 10.8 million
 ROWS = 300_000  # of a table; the labels of CIFAR-10: 50,000
 FIELDS = 1_000  # of a row; house prices: 81
 CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million

@@ -6,6 +6,7 @@ seed and the number of the epoch, so a resumed epoch repeats itself.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -260,7 +261,8 @@ def corpus_ids(
     check_size(lines)
     tokens = [tokenizer(line) for line in lines]
     vocab = known_or_counted(vocabulary, tokens, min_freq=min_freq)
-    return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab
+    numbers = vocab.numbers(itertools.chain.from_iterable(tokens))
+    return np.fromiter(numbers, np.int32), vocab
 
 
 def windows(corpus: Sequence[int] | np.ndarray, num_steps: int) -> tuple[np.ndarray, np.ndarray]:

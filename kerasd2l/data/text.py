@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,9 +87,10 @@ class Tokenizer:
 
     def split(self, text: str) -> list[str]:
         """Cut a clean text into tokens."""
+        # One object for each different token; Python has one for each Latin letter by itself.
         if self.level == "char":
-            return list(text)
-        return [word for word in _SPACES.split(text) if word]
+            return list(text) if text.isascii() else list(map(sys.intern, text))
+        return [sys.intern(word) for word in _SPACES.split(text) if word]
 
     def join(self, tokens: Sequence[str]) -> str:
         """Put tokens together again; with words, a space is left between all of them."""

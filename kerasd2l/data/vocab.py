@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import logging
 import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,10 @@ class Vocab:
         if isinstance(tokens, str):
             return self._ids.get(tokens, self.unk)
         return [self[token] for token in tokens]
+
+    def numbers(self, tokens: Iterable[str]) -> Iterator[int]:
+        """Yield the number of each token of a flat sequence: a long text without a list of it."""
+        return map(self._ids.get, tokens, itertools.repeat(self.unk))
 
     def to_tokens(self, ids: Any) -> Any:
         """Return the token of a number, or the (nested) list of tokens of a list or an array.

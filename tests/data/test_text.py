@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerasd2l.data import DataError, Tokenizer, tokenize, truncate_pad
+from kerasd2l.data.sequences import corpus_ids
 from kerasd2l.data.text import LETTERS, PUNCTUATION, ngrams, pad_batch, read_lines
 
 
@@ -93,3 +94,22 @@ def test_read_lines_names_file_and_line(tmp_path):
         read_lines(path, max_bytes=5)
     with pytest.raises(DataError, match="cannot read"):
         read_lines(tmp_path / "none")
+
+
+def test_equal_tokens_are_one_object_so_that_a_long_text_takes_little_memory():
+    for level in ("char", "word"):
+        tokens = Tokenizer(level)("\u738b \u738b \u738b")
+        assert len({id(token) for token in tokens}) == len(set(tokens)) < len(tokens)
+
+
+def test_a_text_that_is_too_long_is_not_cut_into_tokens():
+    with pytest.raises(DataError, match=r"the text has 12000001 characters, at most 12000000"):
+        corpus_ids(["a" * 12_000_000, "b"], Tokenizer())
+
+
+def test_a_text_of_too_many_lines_is_refused(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"a\n" * 10)
+    assert len(read_lines(path, max_lines=10)) == 10
+    with pytest.raises(DataError, match="has more than 9 lines"):
+        read_lines(path, max_lines=9)
