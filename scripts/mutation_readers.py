@@ -42,7 +42,7 @@ from kerasd2l.serving.inputs import InputError, parse
 
 Files = dict[str, bytes]
 Pack = Callable[[bytes], bytes]
-HEAVY = ("checkpoint", "tensors")  # they import TensorFlow
+HEAVY = ("checkpoint", "tensors", "cifar pictures")  # they import TensorFlow
 
 _EVIL_NAMES = [
     *("../x", "/tmp/kerasd2l-x", "a/../../x", "..\\x", "a\0b", "\0", "a/" * 600, ".", " "),

@@ -21,6 +21,7 @@ _EXAMPLE = (
 )
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/\[\]@]+):(\d{1,5})")
 _KINDS = ("chief", "worker")
+_MOST_CHARACTERS = 1 << 20  # no system passes on a longer variable
 
 
 class ClusterError(ValueError):
@@ -96,6 +97,11 @@ class Cluster:
         """
         if not (text or "").strip():
             return None
+        if len(text or "") > _MOST_CHARACTERS:
+            raise ClusterError(
+                f"TF_CONFIG is too long: expected at most {_MOST_CHARACTERS} characters. "
+                f"Received: {len(text or '')}. Write it like {_EXAMPLE}."
+            )
         try:
             config = json.loads(text or "")
             repr(config)  # which the messages say

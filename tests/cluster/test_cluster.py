@@ -112,6 +112,7 @@ def test_ipv6_addresses():
         ("{'cluster': 1}", r"TF_CONFIG is not valid JSON: .* Received: .* Write it like"),
         ("[1]", r"TF_CONFIG must be a JSON object\. Received: '\[1\]'"),
         ("[" * 100_000, r"TF_CONFIG is not valid JSON: "),
+        ("[" + "0," * 600_000 + "0]", r"TF_CONFIG is too long: expected at most"),
         ('{"cluster":' * 30_000 + "1" + "}" * 30_000, r"TF_CONFIG is not valid JSON: "),
         ('{"cluster": {"worker": [' + "[" * 900 + "]" * 900 + "]}}", r"TF_CONFIG|address"),
         ('{"cluster": {"worker": ' + "9" * 5000 + "}}", r"TF_CONFIG is not valid JSON: "),
