@@ -58,11 +58,13 @@ from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.softmax_regression import softmax_regression
 from kerasd2l.models.vision.vgg import vgg
+from kerasd2l.models.vision.vit import ClassToken, vit
 
 __all__ = [
     "GPT",
     "MLP",
     "CarriedState",
+    "ClassToken",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
@@ -114,5 +116,6 @@ __all__ = [
     "transformer",
     "transition_block",
     "vgg",
+    "vit",
     "with_state",
 ]
