@@ -163,6 +163,7 @@ def test_gpt_saves_and_trains():
 
 def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
     model = gpt()
+    model(np.zeros((1, 1), "int32"))
     for variable in model.trainable_variables:
         variable.assign(RNG.normal(size=variable.shape) * 0.5)
     tokens = RNG.integers(1, 11, (2, 8)).astype("int32")
@@ -181,6 +182,7 @@ def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
 
 def test_gpt_writes_beyond_its_positions_from_the_last_half_of_them():
     model = gpt(max_len=8)
+    model(np.zeros((1, 1), "int32"))
     for variable in model.trainable_variables:
         variable.assign(RNG.normal(size=variable.shape) * 0.5)
     prefix = RNG.integers(1, 11, (2, 3)).astype("int32")
