@@ -12,6 +12,7 @@ from kerasd2l.models.sequence.language_model import (
     state_sizes,
     with_state,
 )
+from kerasd2l.models.sequence.nadaraya_watson import NWKernelRegression
 from kerasd2l.models.sequence.names_classifier import names_classifier
 from kerasd2l.models.sequence.recurrent_stack import RecurrentStack
 from kerasd2l.models.sequence.seq2seq import (
@@ -71,6 +72,7 @@ __all__ = [
     "FixedHiddenMLP",
     "ImageNetwork",
     "MySequential",
+    "NWKernelRegression",
     "NestMLP",
     "OneHot",
     "RecurrentStack",
