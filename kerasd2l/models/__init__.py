@@ -12,6 +12,7 @@ from kerasd2l.models.sequence.language_model import (
     state_sizes,
     with_state,
 )
+from kerasd2l.models.sequence.nadaraya_watson import NWKernelRegression
 from kerasd2l.models.sequence.names_classifier import names_classifier
 from kerasd2l.models.sequence.recurrent_stack import RecurrentStack
 from kerasd2l.models.sequence.seq2seq import (
@@ -58,17 +59,20 @@ from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.softmax_regression import softmax_regression
 from kerasd2l.models.vision.vgg import vgg
+from kerasd2l.models.vision.vit import ClassToken, vit
 
 __all__ = [
     "GPT",
     "MLP",
     "CarriedState",
+    "ClassToken",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
     "FixedHiddenMLP",
     "ImageNetwork",
     "MySequential",
+    "NWKernelRegression",
     "NestMLP",
     "OneHot",
     "RecurrentStack",
@@ -114,5 +118,6 @@ __all__ = [
     "transformer",
     "transition_block",
     "vgg",
+    "vit",
     "with_state",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
+from kerasd2l.tasks.descent import ClippedAdam
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -51,26 +52,6 @@ class Network:
     num_hiddens: int = 32
     num_layers: int = 2
     dropout_rate: float = 0.1
-
-
-@dataclass(frozen=True)
-class ClippedAdam:
-    """Adam with clipped gradients.
-
-    Keras' Adam: its epsilon counts before the bias correction, so that the first steps of rarely
-    seen words are smaller than PyTorch's. `optimizers.Adam` has the book's formula.
-
-    Args:
-        learning_rate: float > 0.
-        clip_norm: float > 0, the longest gradient: the norm over all weights.
-        batch_size: int >= 1, the global batch.
-        epochs: int >= 1, passes over the pairs.
-    """
-
-    learning_rate: float = 0.005
-    clip_norm: float = 1.0
-    batch_size: int = 64
-    epochs: int = 300
 
 
 @dataclass(frozen=True)
@@ -152,9 +133,7 @@ def translation(
         model=lambda d: build(
             len(d.assets["source_vocabulary"]), len(d.assets["target_vocabulary"])
         ),
-        optimizer=lambda: keras.optimizers.Adam(
-            descent.learning_rate, epsilon=1e-8, global_clipnorm=descent.clip_norm
-        ),
+        optimizer=descent.optimizer,
         # the weights that come with the labels leave out the padding
         loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=lambda: [metrics.Perplexity(ignore_id=data.translation.PAD)],

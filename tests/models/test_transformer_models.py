@@ -163,6 +163,7 @@ def test_gpt_saves_and_trains():
 
 def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
     model = gpt()
+    model(np.zeros((1, 1), "int32"))
     for variable in model.trainable_variables:
         variable.assign(RNG.normal(size=variable.shape) * 0.5)
     tokens = RNG.integers(1, 11, (2, 8)).astype("int32")
@@ -177,6 +178,23 @@ def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
         logits[:, 0] = -np.inf  # <unk> is never written
         text = np.concatenate([text, logits.argmax(-1)[:, None].astype("int32")], axis=1)
     np.testing.assert_array_equal(written, text[:, 4:])
+
+
+def test_gpt_writes_beyond_its_positions_from_the_last_half_of_them():
+    model = gpt(max_len=8)
+    model(np.zeros((1, 1), "int32"))
+    for variable in model.trainable_variables:
+        variable.assign(RNG.normal(size=variable.shape) * 0.5)
+    prefix = RNG.integers(1, 11, (2, 3)).astype("int32")
+    written = np.array(decoding.generate(*models.step_by_step(model), prefix, num_tokens=20))
+    text, begin = prefix, 0
+    for _ in range(20):
+        if text.shape[1] - begin > 8:
+            begin = text.shape[1] - 5  # the last four, and the one to read now
+        logits = np.array(model(text[:, begin:]))[:, -1]
+        logits[:, 0] = -np.inf
+        text = np.concatenate([text, logits.argmax(-1)[:, None].astype("int32")], axis=1)
+    np.testing.assert_array_equal(written, text[:, 3:])
 
 
 def test_gpt_with_too_many_tokens_is_told():

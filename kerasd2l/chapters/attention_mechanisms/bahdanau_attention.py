@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
-from kerasd2l.tasks.translation import ClippedAdam, Network, Pairs, Search, translation
+from kerasd2l.tasks.descent import ClippedAdam
+from kerasd2l.tasks.translation import Network, Pairs, Search, translation
 
 models = lazy("kerasd2l.models")
 

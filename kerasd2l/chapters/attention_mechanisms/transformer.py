@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
-from kerasd2l.tasks.translation import ClippedAdam, Pairs, Search, translation
+from kerasd2l.tasks.descent import ClippedAdam
+from kerasd2l.tasks.translation import Pairs, Search, translation
 
 models = lazy("kerasd2l.models")
 

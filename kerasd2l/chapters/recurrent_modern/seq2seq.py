@@ -11,7 +11,8 @@ from typing import Any
 from kerasd2l import data, endpoints, export, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.translation import ClippedAdam, Network, Pairs, Search, recurrent, translation
+from kerasd2l.tasks.descent import ClippedAdam
+from kerasd2l.tasks.translation import Network, Pairs, Search, recurrent, translation
 
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
