@@ -16,6 +16,7 @@ import contextlib
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -194,7 +195,7 @@ class Run:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text("utf8"))
+            return _read_json(path)
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"cannot read {path}: {error}") from error
 
@@ -216,12 +217,25 @@ def open_run(path: str | os.PathLike) -> Run:
         hint = "it does not exist" if not path.exists() else "it has no config.json"
         raise RunError(f"{path} is not the folder of a run: {hint}. `kerasd2l train` makes one.")
     try:
-        config = json.loads((path / "config.json").read_text("utf8"))
+        config = _read_json(path / "config.json")
         return Run(path=path, **_as_now(_checked(config)))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RunError(f"{path / 'config.json'} is damaged: {error}") from error
 
 
+def _read_json(path: Path) -> Any:
+    """Read a JSON file of a run: a regular one, for a pipe would be waited for, of usual size."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError("it is no file")
+        content = file.read(_MOST_JSON + 1)
+    if len(content) > _MOST_JSON:
+        raise ValueError(f"it has more than {_MOST_JSON} bytes")
+    return json.loads(content)
+
+
+_MOST_JSON = 16 << 20  # an empty object takes 3 bytes in the file, 64 in memory
 _KINDS = {"recipe": str, "strategy": str, "seed": int, "replicas": int}
 _KINDS |= dict.fromkeys(("arguments", "options", "versions"), dict)
 

@@ -180,3 +180,20 @@ def test_plain_makes_what_strict_json_knows(tmp_path):
 def test_versions_name_what_computes():
     assert set(versions()) == {"kerasd2l", "tensorflow", "keras", "numpy"}
     assert versions()["keras"].startswith("3.")
+
+
+@pytest.mark.parametrize("content", [None, " " * (17 << 20), "[" * 100_000, "9" * 5000, "\0"])
+def test_a_file_of_a_run_that_was_made_to_do_harm_is_one_line(tmp_path, content):
+    run = Run(tmp_path / "run", "c/f")
+    run.start()
+    for name in ("config.json", "assets.json"):
+        path = run.path / name
+        path.unlink(missing_ok=True)
+        if content is None:
+            os.mkfifo(path)  # whoever reads it waits for a writer
+        else:
+            path.write_text(content)
+    with pytest.raises(RunError, match=r"cannot read .*assets\.json"):
+        run.read("assets.json")
+    with pytest.raises(RunError, match=r"config\.json"):
+        open_run(run.path)
