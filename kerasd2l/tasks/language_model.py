@@ -15,6 +15,7 @@ keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 
 PREFIX = "time traveller"  # the example of the served signatures
+_REREAD = 100  # characters, and twice as many tokens: what takes seconds where all is read anew
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def language_model(
     )
     text = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}[corpus.corpus]
     carried = corpus.partition == "sequential"
+    limits = {"most_tokens": max(2 * _REREAD, writing.num_tokens), "most_characters": _REREAD}
     return Recipe(
         section=section,
         dataset=corpus.corpus,
@@ -156,6 +158,7 @@ def language_model(
             num_tokens=writing.num_tokens,
             temperature=writing.temperature,
             prefix=PREFIX,
+            **(limits if bidirectional else {}),
         ),
         expected=_expected(published, network, corpus, descent),
         small_steps=True,
