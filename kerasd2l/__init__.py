@@ -16,6 +16,7 @@ _ROOMS = (
     "losses",
     "metrics",
     "models",
+    "optimizers",
     "scratch",
     "serving",
     "testing",

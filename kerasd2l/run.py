@@ -132,7 +132,11 @@ class Run:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot make the run folder {self.path}: {error}") from error
-        self.write("config.json", self.config())
+        try:
+            self.write("config.json", self.config())
+        except BaseException:
+            self.discard()
+            raise
 
     def resume(self) -> None:
         """Check that the folder holds this same run; epochs, strategy and versions may differ.
@@ -191,7 +195,7 @@ class Run:
             return None
         try:
             return json.loads(path.read_text("utf8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"cannot read {path}: {error}") from error
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
@@ -285,7 +289,7 @@ def versions() -> dict[str, str]:
 def write_json(path: Path, content: Any) -> None:
     """Write strict JSON, whole or not at all; NaN and infinity become null."""
     text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomic(path, text.encode("utf8"))
+    write_atomic(path, text.encode("utf8", "backslashreplace"))  # a file's name may be no UTF-8
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -299,7 +303,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the name `path` once it is complete and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with writing(path), open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -311,6 +315,22 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an error of a disk name what was being written: "No space left on device" names nothing.
+
+    Raises:
+        OSError: as it was raised, with the name of `path`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # numpy: "5 requested and 0 written"
+            raise OSError(f"cannot write {path}: {error}") from error
+        error.filename = str(path)
+        raise
 
 
 def plain(value: Any) -> Any:

@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": set(),
     "pixels": set(),
     "data": {"recipe", "pixels"},
+    "optimizers": set(),
     "models": {"layers", "losses"},
     "scratch": {"layers", "losses"},
     "decoding": {"layers"},
@@ -38,7 +39,17 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {"recipe", "run", "decoding", "pixels"},
     "export": {"recipe", "run", "decoding", "finding"},
     "serving": {"recipe", "run", "export", "endpoints"},
-    "tasks": {"data", "models", "losses", "metrics", "layers", "endpoints", "recipe", "scratch"},
+    "tasks": {
+        "data",
+        "models",
+        "losses",
+        "metrics",
+        "optimizers",
+        "layers",
+        "endpoints",
+        "recipe",
+        "scratch",
+    },
     "finding": {"recipe", "run", "contents"},
     "testing": {"recipe", "run", "training", "export", "finding"},
     "cli": {
@@ -55,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["chapters"] = set(ALLOWED) - {"cli", "serving", "finding"}
 
-WITHOUT_TENSORFLOW = {"layers", "models", "losses", "metrics"}
+WITHOUT_TENSORFLOW = {"layers", "models", "losses", "metrics", "optimizers"}
 # An own `train_step` needs the tape; `_quick...` is the branch of a layer behind a backend check.
 MAY_USE_TENSORFLOW = ("train_step", "_quick")
 MAY_READ_ENVIRONMENT = {

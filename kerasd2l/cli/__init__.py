@@ -1,7 +1,8 @@
 """The command line: `kerasd2l VERB`. TensorFlow is imported inside the verbs that compute.
 
 stdout carries the result, stderr the talk. Exit codes: 0 done, 1 failure, 2 usage, 3 the loss is
-not finite, 130 and 143 stopped by Ctrl-C and SIGTERM with the state saved.
+not finite, 130 and 143 stopped by Ctrl-C and SIGTERM (with the state saved once there is one), 141
+nobody reads the result.
 """
 
 from __future__ import annotations
@@ -31,16 +32,17 @@ from kerasd2l.cli.console import (
     parse_settings,
     print_json,
     savedmodels_option,
-    say,
     skip_broken_option,
     take_options,
     use_tensorflow,
     value_lines,
 )
+from kerasd2l.cli.program import Program, say
 from kerasd2l.recipe import Demo
+from kerasd2l.run import writing
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kerasd2l")
 def main() -> None:
     """Dive into Deep Learning in Keras 3: train its recipes, run its demos, serve its models."""
@@ -190,6 +192,7 @@ def evaluate(
             skip_broken=skip_broken,
             assets=folder.read("assets.json"),
         )
+        say(f"loading {found.dataset} ({source})")
         loaded = load_data(found, source)
         check_names(folder, loaded)
         splits = ("test", "valid", "train")  # Kaggle keeps the answers of its test set
@@ -292,8 +295,10 @@ def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> N
         if out and result.figures:
             out.mkdir(parents=True, exist_ok=True)
             for figure_name, figure in result.figures.items():
-                paths.append(str(out / f"{figure_name}.png"))
-                figure.savefig(paths[-1], dpi=120)
+                file = out / f"{figure_name}.png"
+                with writing(file):
+                    figure.savefig(file, dpi=120)
+                paths.append(str(file))
     if as_json:
         print_json({"demo": found.name, "values": result.values, "figures": paths})
         return

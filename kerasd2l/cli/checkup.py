@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
+from kerasd2l.cli import console, keras_settings
 from kerasd2l.run import versions
 
 # What TensorFlow loads at run time for a GPU; its own message does not say which one is missing.
@@ -30,8 +31,10 @@ def examine(env: Mapping[str, str]) -> dict[str, Any]:
 
     Returns:
         dict of versions, devices, gpu_libraries (name -> "found" or why not), environment,
-        data_dir, cache_dir, and problems: what will go wrong, in words.
+        keras_json (Keras' settings), data_dir, cache_dir, and problems: what will go wrong, in
+        words.
     """
+    console.import_tensorflow()
     import tensorflow as tf
 
     from kerasd2l.data import Source
@@ -46,12 +49,14 @@ def examine(env: Mapping[str, str]) -> dict[str, Any]:
             name: env[name]
             for name in (
                 "KERAS_BACKEND",
+                "KERAS_HOME",
                 "TF_USE_LEGACY_KERAS",
                 "TF_CONFIG",
                 "CUDA_VISIBLE_DEVICES",
             )
             if name in env
         },
+        "keras_json": {"path": str(keras_settings.path(env)), **keras_settings.read(env)},
         "data_dir": _folder(source.data_dir),
         "cache_dir": str(source.cache_dir),
     }
@@ -68,6 +73,11 @@ def examine(env: Mapping[str, str]) -> dict[str, Any]:
         problems.append("KERAS_BACKEND is not tensorflow: train and export will refuse to start.")
     if env.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
         problems.append("TF_USE_LEGACY_KERAS is set: kerasd2l needs Keras 3.")
+    for name, value in keras_settings.others(env).items():
+        problems.append(
+            f"keras.json says {name}={value}: the command line takes {keras_settings.OURS[name]}, "
+            "but models that you build in Python get yours."
+        )
     if source.data_dir is None:
         problems.append("no data folder: --data files needs --data-dir or KERASD2L_DATA.")
     elif not source.data_dir.is_dir():

@@ -70,9 +70,8 @@ def train(
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
     give_threads(recipe)
     devices = _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say)
-    short = recipe.name.rpartition("/")[2]
     run = Run(
-        path=out or Path("runs") / f"{short}-{time.strftime('%Y%m%d-%H%M%S')}",
+        path=out or _new_folder(recipe),
         recipe=recipe.name,
         arguments=recipe.arguments,
         seed=seed,
@@ -86,7 +85,8 @@ def train(
     if dry_run:
         return rehearse(recipe, run, source, devices, precision=precision, jit_compile=jit_compile)
     say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
-    with _Signals() as stop, _lost_peers(devices):
+    say(f"loading {recipe.dataset} ({source})")
+    with _Signals(say) as stop, _lost_peers(devices):
         summary = fit(
             recipe,
             run,
@@ -98,6 +98,7 @@ def train(
             deterministic=deterministic,
             jit_compile=jit_compile,
             should_stop=stop,
+            on_ready=stop.wait_for_steps,
             say=say,
             progress=sys.stderr.isatty() and run.writes,
         )
@@ -162,6 +163,12 @@ def report(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _new_folder(recipe: Recipe) -> Path:
+    """Name a run after its recipe and the time."""
+    short = recipe.name.rpartition("/")[2]
+    return Path("runs") / f"{short}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
 def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
     """Make the strategy; what cannot be is a usage error."""
     import click
@@ -194,13 +201,20 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
 
 
 class _Signals:
-    """Notes SIGTERM and Ctrl-C; the loop saves and stops at the next step. A second one kills."""
+    """SIGTERM and Ctrl-C: the loop saves and stops at the next step. A second one kills.
 
-    def __init__(self):
-        self.received = 0
+    Before there are steps to wait for, the first one ends the work where it is.
+    """
+
+    def __init__(self, say: Callable[[str], None]):
+        self.received, self.steps, self.say = 0, False, say
 
     def __call__(self) -> bool:
         return bool(self.received)
+
+    def wait_for_steps(self) -> None:
+        """Note a signal from now on: somebody asks after every step."""
+        self.steps = True
 
     def __enter__(self) -> _Signals:
         # After the strategy was made: TensorFlow installs a handler of its own for SIGTERM.
@@ -216,12 +230,17 @@ class _Signals:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         if isinstance(error, Preempted):
             error.exit_code = 128 + (self.received or signal.SIGTERM)
+        elif isinstance(error, KeyboardInterrupt) and self.received:
+            self.say("stopped before the first step")
+            raise SystemExit(128 + self.received) from error
 
     def _note(self, number, frame) -> None:
         if self.received:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self.received = number
+        if not self.steps:
+            raise KeyboardInterrupt
 
 
 class _lost_peers:

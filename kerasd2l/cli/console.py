@@ -16,15 +16,13 @@ from typing import Any
 import click
 
 from kerasd2l import finding
-from kerasd2l.data.source import KINDS
+from kerasd2l.cli import keras_settings
+from kerasd2l.cli.program import ends_at_once, say
+from kerasd2l.data.source import KINDS, is_utf8
 from kerasd2l.recipe import Demo, Recipe
+from kerasd2l.run import plain, writing
 
 EXIT_NOT_FINITE = 3
-
-
-def say(text: str) -> None:
-    """Talk to the person: on stderr."""
-    click.echo(text, err=True)
 
 
 class _Talk(logging.Handler):
@@ -49,9 +47,12 @@ def _talk() -> Iterator[None]:
 
 def print_json(content: Any) -> None:
     """Print the one JSON object of --json."""
-    from kerasd2l.run import plain
-
-    click.echo(json.dumps(plain(content), ensure_ascii=False))
+    text = json.dumps(plain(content), ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf8")
+    except UnicodeEncodeError:  # a name that is no UTF-8, or a terminal that has no accents
+        text = json.dumps(plain(content))
+    click.echo(text)
 
 
 @contextlib.contextmanager
@@ -111,10 +112,31 @@ def use_tensorflow() -> None:
         )
     if os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true"):
         raise click.ClickException("TF_USE_LEGACY_KERAS is set: kerasd2l needs Keras 3. Unset it.")
+    temporary = tempfile.gettempdir()
+    if not is_utf8(temporary):  # TensorFlow writes Python there, and cannot read it
+        raise click.ClickException(
+            f"the folder of temporary files, {temporary!r}, is not named in UTF-8. "
+            "Set TMPDIR to another."
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _quiet_stderr():
+    with _quiet_stderr(), ends_at_once():
+        import_tensorflow()
+    keras_settings.reset(say)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, which reads the user's keras.json, as Keras does, and asserts of it."""
+    try:
         importlib.import_module("tensorflow")
+    except (AssertionError, AttributeError, ValueError) as error:
+        path = keras_settings.path(os.environ)
+        if not path.is_file():
+            raise
+        raise click.ClickException(
+            f"TensorFlow and Keras cannot be imported with {path}: "
+            f"{keras_settings.read(os.environ)}. Correct or remove that file."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -219,7 +241,19 @@ class HomePath(click.Path):
         super().__init__(path_type=Path, **options)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return super().convert(os.path.expanduser(value), param, ctx)
+        path = os.path.expanduser(value)
+        if os.fspath(path).partition("/")[0] == "~":
+            self.fail(
+                f"no home folder is known for {str(value)!r}. Give the whole path.", param, ctx
+            )
+        if not is_utf8(os.fspath(path)):
+            self.fail(
+                f"{os.fsencode(path)!r} is not UTF-8, the only names that TensorFlow can open. "
+                "Rename it, or give another.",
+                param,
+                ctx,
+            )
+        return super().convert(path, param, ctx)
 
 
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):
@@ -264,7 +298,8 @@ def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Pat
         )
     figure = room.figure(list(inputs), outputs, served.class_names)
     try:
-        figure.savefig(out, dpi=120)
+        with writing(out):
+            figure.savefig(out, dpi=120)
     except ValueError as error:  # an ending that matplotlib does not know
         raise room.InputError(f"cannot draw into {out}: {error}") from error
 

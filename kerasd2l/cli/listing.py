@@ -91,8 +91,10 @@ def print_table(rows: Sequence[dict[str, str | None]]) -> None:
             table.add_column(column, min_width=widths[column] if wide else None)
         for row in mine:
             table.add_row(*(row[column] or "-" for column in COLUMNS))
-        console.print(f"{number} {chapter.title}", style="bold")
-        console.print(table)
+        with console.capture() as capture:  # rich would end the program where nobody reads
+            console.print(f"{number} {chapter.title}", style="bold")
+            console.print(table)
+        click.echo(capture.get(), nl=False)
         first = False
 
 

@@ -7,6 +7,7 @@ and never drops its last short batch. Whatever works on one example is done on t
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.data.source import DataError, is_utf8
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -212,7 +214,16 @@ def make_data(
         test: those to test with, or None.
         features: name -> spec of one example.
         assets: what serving needs.
+
+    Raises:
+        DataError: a class whose name, that of a folder, is no UTF-8.
     """
+    for name in assets.get("class_names", ()):
+        if not is_utf8(name):
+            raise DataError(
+                f"the class {os.fsencode(name)!r} has a name that is not UTF-8, which no served "
+                "model could say. Rename its folder."
+            )
     splits = {"train": train, "valid": valid, "test": test}
     return Data(
         train=train.dataset,

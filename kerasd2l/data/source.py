@@ -85,16 +85,27 @@ class Source:
             raise ValueError(f"`timeout` must be positive seconds. Received: {self.timeout}.")
         usual = "TFDS_DATA_DIR" if self.kind == "tfds" else "KERASD2L_DATA"
         folder = self.data_dir or os.environ.get(usual) or None
-        object.__setattr__(self, "data_dir", Path(folder).expanduser() if folder else None)
+        object.__setattr__(self, "data_dir", in_home(folder) if folder else None)
         home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        cache = self.cache_dir or Path(home) / "kerasd2l"
-        object.__setattr__(self, "cache_dir", Path(cache).expanduser())
+        object.__setattr__(self, "cache_dir", in_home(self.cache_dir or Path(home) / "kerasd2l"))
 
     @property
     def tfds_dir(self) -> Path:
         """The folder of the sets that TFDS has prepared."""
         given = self.data_dir if self.kind == "tfds" else os.environ.get("TFDS_DATA_DIR")
-        return Path(given or "~/tensorflow_datasets").expanduser()
+        return in_home(given or "~/tensorflow_datasets")
+
+    def __str__(self) -> str:
+        """Say where it looks: "--data files, in /data"."""
+        folders: dict[str, list] = {
+            "builtin": [],
+            "files": [self.data_dir],
+            "tfds": [self.tfds_dir],
+            "download": [self.cache_dir],
+            "auto": [self.data_dir, self.tfds_dir, self.cache_dir],
+        }
+        there = [str(path) for path in folders[self.kind] if path and Path(path).is_dir()]
+        return f"--data {self.kind}" + (f", in {' or '.join(there)}" if there else "")
 
     @classmethod
     def of(cls, value: Source | str | None) -> Source:
@@ -131,7 +142,25 @@ def class_names_of(source: Source, names: Sequence[str], where: str) -> list[str
     return list(known)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a name, maybe of a file, is made of characters; Python hides other bytes in it."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 SourceLike = Source | Kind | str | None
+
+
+def in_home(path: str | os.PathLike) -> Path:
+    """Return a path with the home folder in the place of `~`.
+
+    A user without a home, as in a container with an id that no file lists, needs none for data that
+    lie elsewhere: the `~` then stays, and a path that begins with it is a file that is not there.
+    """
+    return Path(os.path.expanduser(path))
 
 
 def builtin_only(source: SourceLike, what: str) -> Source:
@@ -161,9 +190,15 @@ def from_tfds(source: Source, dataset: str, files: Sequence[str]) -> bool:
     if source.kind != "auto":
         return source.kind == "tfds"
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
-    there = folder is not None and all((folder / name).is_file() for name in files)
+    there = folder is not None and all(file_in(folder, name).is_file() for name in files)
     prepared = source.tfds_dir / dataset  # a version without this file is not finished
     return not there and any(prepared.glob("*/dataset_info.json"))
+
+
+def file_in(folder: str | os.PathLike, name: str) -> Path:
+    """Return the path of a file of a data set: `NAME.gz` may lie there unpacked, as `NAME`."""
+    packed, plain = Path(folder) / name, Path(folder) / name.removesuffix(".gz")
+    return plain if plain.is_file() and not packed.is_file() else packed
 
 
 def resolve(
@@ -179,7 +214,7 @@ def resolve(
     Args:
         source: Source.
         dataset: str, the data set's folder name, e.g. "fashion_mnist".
-        files: relative names that must all be there.
+        files: relative names that must all be there, as they are or unpacked (see `file_in`).
         fetch: (folder) -> anything; brings the files into the given cache folder and verifies
             them (see downloads.py). None: the data set cannot be downloaded.
         builtin: bool, whether the data set has a stand-in.
@@ -197,7 +232,7 @@ def resolve(
         ways = _ways(dataset, files, fetch, builtin)
         raise DataError(f"{dataset} is not among the sets that are read from TFDS. {ways}")
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
-    missing = files if folder is None else [name for name in files if not (folder / name).is_file()]
+    missing = [name for name in files if not (folder and file_in(folder, name).is_file())]
     if source.kind in ("auto", "files") and not missing:
         return folder
     if folder is None:
@@ -210,6 +245,8 @@ def resolve(
     try:
         if fetch is None:
             raise DataError("there is no download for this data set")
+        if cache.parts[0].startswith("~"):
+            raise DataError(f"no home folder for downloads ({cache}). Set XDG_CACHE_HOME or HOME")
         fetch(cache)
     except DataError as error:
         also = f" Own files: {where}." if source.kind == "auto" else ""

@@ -8,14 +8,13 @@ when it writes them, so that it is not the order of the original files.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pictures, pipeline
-from kerasd2l.data.source import DataError, Source, class_names_of
+from kerasd2l.data.source import DataError, Source, class_names_of, in_home
 from kerasd2l.recipe import Data
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def builder(name: str, data_dir: str | os.PathLike | None = None) -> tfds.core.D
     Raises:
         DataError: there is none.
     """
-    folder = Path(name).expanduser()
+    folder = in_home(name)
     if os.sep in name and folder.is_dir():
         if (folder / "dataset_info.json").is_file():
             return tfds.builder_from_directory(str(folder))
@@ -152,6 +151,11 @@ def _keys(found: Any) -> tuple[str, str]:
 def _prepare(found: Any, name: str) -> None:
     if isinstance(found, tfds.folder_dataset.ImageFolder) or found.is_prepared():
         return
+    if str(found.data_dir).startswith("~"):
+        raise DataError(
+            f"{name} is not prepared, and there is no home folder to prepare it in "
+            f"({found.data_dir}). Set TFDS_DATA_DIR or HOME."
+        )
     try:
         found.download_and_prepare()
     except Exception as error:  # whatever a builder's own code and the network may raise

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasd2l.data import files
 from kerasd2l.data.source import DataError
 
 UNKNOWN = "<unk>"
@@ -77,11 +78,11 @@ class Vocab:
             DataError: no such file, or not a vocabulary.
         """
         try:
-            tokens = json.loads(Path(path).read_text("utf8"))
+            tokens = files.read_json(path)
             if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
                 raise ValueError("expected a JSON list of texts")
             return cls.from_list(tokens)
-        except (OSError, ValueError) as error:
+        except (DataError, ValueError) as error:
             raise DataError(f"{path} is not a vocabulary: {error}") from error
 
     def save(self, path: str | os.PathLike) -> None:
@@ -149,16 +150,22 @@ def known_or_counted(
 ) -> Vocab:
     """Return the vocabulary of an earlier run, or count a new one.
 
-    Tokens that an earlier run has not met become `<unk>`; a warning says if they are many.
+    Tokens that an earlier run has not met become `<unk>`; a warning says if they are many, or if
+    the new one lacks most of the running text.
 
     Args:
         known: its tokens by their numbers, from its assets; None: there is no earlier run.
         tokens: the text, as a list of lists of tokens.
         min_freq: int, as Vocab.
         reserved_tokens: as Vocab.
+
+    Raises:
+        ValueError: no token of the text is as frequent as `min_freq`; see also `Vocab`.
     """
     if known is None:
-        return Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
+        vocab = Vocab(tokens, min_freq=min_freq, reserved_tokens=reserved_tokens)
+        _check_kept(vocab, min_freq, {UNKNOWN, *reserved_tokens})
+        return vocab
     vocab = Vocab.from_list(known)
     counts = count_corpus(tokens)
     missed = sum(count for token, count in counts.items() if token not in vocab)
@@ -173,6 +180,21 @@ def known_or_counted(
             UNKNOWN,
         )
     return vocab
+
+
+def _check_kept(vocab: Vocab, min_freq: int, reserved: set[str]) -> None:
+    """Refuse a vocabulary without a token of its text; warn of one that lacks most of it."""
+    text = [(token, count) for token, count in vocab.token_freqs if token not in reserved]
+    kept = [(token, count) for token, count in text if token in vocab]
+    if text and not kept:
+        raise ValueError(
+            f"`min_freq` leaves no token of the text. Received: min_freq={min_freq}; the most "
+            f"frequent token comes {text[0][1]} times. Take a smaller one."
+        )
+    share = sum(n for _, n in kept) / sum(n for _, n in text) if text else 1.0
+    if share < 0.5:
+        message = "min_freq=%d keeps %d of %d tokens, %.0f %% of the running text; the rest is %s"
+        _log.warning(message, min_freq, len(kept), len(text), 100 * share, UNKNOWN)
 
 
 def count_corpus(tokens: Iterable[Any]) -> collections.Counter:

@@ -136,10 +136,10 @@ def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
 
 
 def _start(script: str, stdin: str) -> tuple[int, str]:
-    """Run a Python file in an empty folder; `-I` keeps paths and PYTHON* variables from it."""
+    """Run a Python file in an empty folder of a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-I", script],
+            isolated(script),
             input=stdin,
             cwd=folder,
             capture_output=True,
@@ -148,6 +148,34 @@ def _start(script: str, stdin: str) -> tuple[int, str]:
             check=False,
         )
     return done.returncode, done.stderr
+
+
+def isolated(script: str, *arguments: str) -> list[str]:
+    """Return the command that runs a Python file with what is installed here, and nothing else.
+
+    `-I` keeps PYTHON* variables and the current folder from it, but also what `pip install --user`,
+    `--target` and PYTHONPATH bring, so the process gets the search path of this one. This library
+    may lie beside TensorFlow there: the script must see to it that it does without.
+    """
+    boot = (
+        "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]); del sys.argv[:2]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    return [sys.executable, "-I", "-c", boot, json.dumps(search_path()), script, *arguments]
+
+
+def search_path() -> list[str]:
+    """Return `sys.path` for a process that has what is installed here, and nothing that lies about.
+
+    The folder of this library and the current one are left out, unless TensorFlow itself is there.
+    """
+    about = {os.path.realpath(""), os.path.realpath(Path(__file__).parents[2])}
+    paths = [os.path.abspath(entry) for entry in sys.path]
+    return [
+        path
+        for path in dict.fromkeys(paths)
+        if os.path.realpath(path) not in about or os.path.isdir(os.path.join(path, "tensorflow"))
+    ]
 
 
 def _elsewhere(

@@ -1,8 +1,9 @@
 """Run a SavedModel's signatures in a process that has TensorFlow and nothing else.
 
-`check.py` starts this file by its path with `python -I`: it must import neither this library nor
-Keras, and makes sure that TensorFlow cannot do so on the sly. A request comes as JSON on stdin, the
-reply goes as JSON to the file named in it. Arrays travel as base64, so that no byte is lost.
+`check.py` starts this file by its path, as `check.isolated` says: it must import neither this
+library nor Keras, and makes sure that TensorFlow cannot do so on the sly. A request comes as JSON
+on stdin, the reply goes as JSON to the file named in it. Arrays travel as base64, so that no byte
+is lost.
 """
 
 import base64
@@ -46,7 +47,8 @@ def main() -> None:
     import tensorflow as tf
 
     request = json.load(sys.stdin)
-    loaded = tf.saved_model.load(request["path"])
+    os.chdir(request["path"])  # TensorFlow takes no name that is not UTF-8
+    loaded = tf.saved_model.load(".")
     reply = {}
     for name, inputs in request["inputs"].items():
         function = loaded.signatures[name]

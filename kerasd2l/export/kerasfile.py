@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 else:
     keras = lazy("keras")
 
-ROOMS = ("layers", "losses", "metrics", "models", "scratch")  # where registered classes live
+# where registered classes live
+ROOMS = ("layers", "losses", "metrics", "models", "optimizers", "scratch")
 
 
 def load_model(path: str | os.PathLike) -> keras.Model:

@@ -15,6 +15,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.export import manifest
 from kerasd2l.export.check import verify
 from kerasd2l.export.kerasfile import load_model
+from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.publish import publish, workspace
 from kerasd2l.recipe import Endpoint, Recipe, ServingFunction
 from kerasd2l.run import Run, RunError, open_run
@@ -69,6 +70,7 @@ def export(
         ValueError: a bad name, endpoint order, an input whose batch axis is not free, or a default
             of an input that has a batch axis or comes before one that has none.
         TypeError: an endpoint that does not return a dict of named outputs.
+        SavedModelError: it cannot be written, or Keras computes with another backend.
     """
     _check_request(name, endpoints)
     with workspace(Path(directory) / name) as folder, _without_cudnn(model):
@@ -160,6 +162,12 @@ def recipe_of(run: Run) -> Recipe:
 
 def _check_request(name: str, endpoints: tuple[Endpoint, ...]) -> None:
     """Refuse what TF Serving would not serve, before anything is written."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise SavedModelError(
+            f"KERAS_BACKEND={backend}: SavedModels are exported with TensorFlow. Unset "
+            "KERAS_BACKEND, and `backend` in keras.json."
+        )
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise ValueError(
             "`name` must be made of letters, digits, `_`, `-` and `.` (TF Serving puts it into "
@@ -215,7 +223,11 @@ def _write_archive(
             },
             "outputs": {key: _describe(value) for key, value in outputs.items()},
         }
-    archive.write_out(str(folder), verbose=False)
+    try:
+        archive.write_out(str(folder), verbose=False)
+    except tf.errors.OpError as error:  # of the disk: TensorFlow has no OSError
+        reason = (error.message or str(error)).splitlines()[0]
+        raise SavedModelError(f"cannot write {folder}: {reason}") from error
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures

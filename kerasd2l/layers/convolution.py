@@ -20,6 +20,7 @@ class Conv2D(keras.layers.Conv2D):
     1 x 1 convolution is a matrix product, whose gradients are quicker than a convolution's, and all
     groups are convolved at once, where Keras compiles them with XLA. Keras does not compile a model
     that holds one with XLA on a CPU, where convolutions are slower with it (`supports_jit`).
+    Channels are last unless `data_format` says otherwise, whatever keras.json does.
 
     Call arguments:
         inputs: (B, H, W, C). H and W may be unknown.
@@ -31,6 +32,18 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     examples_alone = True  # the loop may cut a batch in pieces
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, int],
+        strides: int | tuple[int, int] = (1, 1),
+        padding: str = "valid",
+        data_format: str = "channels_last",
+        *arguments: Any,
+        **kwargs: Any,
+    ):
+        super().__init__(filters, kernel_size, strides, padding, data_format, *arguments, **kwargs)
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -148,7 +161,9 @@ class TransposedConv2D(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         self.compute_output_shape(inputs.shape)
-        y = ops.conv_transpose(inputs, self.kernel, strides=self.strides, padding="valid")
+        y = ops.conv_transpose(
+            inputs, self.kernel, self.strides, "valid", data_format="channels_last"
+        )
         shape, ends, missing = ops.shape(inputs), [], []
         for axis in (0, 1):
             p, k, s = self.cropping[axis], self.kernel_size[axis], self.strides[axis]

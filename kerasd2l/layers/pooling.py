@@ -39,7 +39,8 @@ class _AdaptivePooling(keras.layers.Layer):
         return batch, *kept, channels
 
     def call(self, inputs):
-        for axis, size in enumerate(self.output_size, start=1):
+        # The last axis first: of equal maxima the first in the order of rows is then taken.
+        for axis, size in reversed(list(enumerate(self.output_size, start=1))):
             if size is not None:
                 inputs = self._pool(inputs, axis, size)
         return inputs
@@ -62,7 +63,7 @@ class _AdaptiveAverage(_AdaptivePooling):
     """The mean of every bin; whole numbers are averaged as floats."""
 
     def call(self, inputs):
-        if not keras.backend.is_float_dtype(keras.backend.standardize_dtype(inputs.dtype)):
+        if not _is_float(inputs):
             inputs = ops.cast(inputs, self.compute_dtype)
         return super().call(inputs)
 
@@ -74,7 +75,7 @@ class _AdaptiveMax(_AdaptivePooling):
     """The largest value of every bin."""
 
     def _reduce(self, bins, axis, inside, length):
-        return ops.max(bins, axis=axis)
+        return _first_max(bins, axis)
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
@@ -161,7 +162,8 @@ class AdaptiveAveragePooling3D(_AdaptiveAverage):
 class AdaptiveMaxPooling1D(_AdaptiveMax):
     """Take the largest values of sequences of any length in a fixed number of bins.
 
-    The bins are those of `AdaptiveAveragePooling1D`. Section: "conv-layers".
+    The bins are those of `AdaptiveAveragePooling1D`. Of equal values the first one is taken, and
+    has the gradient. Section: "conv-layers".
 
     Args:
         output_size: int o, or (o,); None keeps the length.
@@ -331,8 +333,8 @@ class FractionalMaxPooling2D(keras.layers.Layer):
             u = keras.random.uniform((2,), dtype="float32", seed=self.seed_generator)
         else:
             u = ops.full((2,), 0.5, dtype="float32")
-        x = _pool_regions(inputs, 1, rows, self.pool_size[0], u[0])
-        return _pool_regions(x, 2, columns, self.pool_size[1], u[1])
+        x = _pool_regions(inputs, 2, columns, self.pool_size[1], u[1])
+        return _pool_regions(x, 1, rows, self.pool_size[0], u[0])
 
 
 def _pool_regions(inputs, axis, count, width, u):
@@ -345,4 +347,21 @@ def _pool_regions(inputs, axis, count, width, u):
         first = ops.cast(ops.floor((i + u) * step) - ops.floor(u * step), "int32")
         starts = ops.concatenate([first, starts])
     regions = ops.take(inputs, starts[:, None] + ops.arange(width, dtype="int32"), axis=axis)
-    return ops.max(regions, axis=axis + 1)
+    return _first_max(regions, axis + 1)
+
+
+def _first_max(x, axis):
+    """Take the maximum along an axis; the whole gradient goes to the first place that has it.
+
+    So do PyTorch and Keras' poolings; `ops.max` shares it among equals. NaN is the largest.
+    """
+    shown = ops.where(ops.isnan(x), ops.cast(math.inf, x.dtype), x) if _is_float(x) else x
+    best = ops.max(shown, axis=axis, keepdims=True)
+    count = ops.shape(x)[axis]
+    place = ops.reshape(ops.arange(count), (-1, *(1,) * (len(x.shape) - 1 - axis)))
+    first = ops.min(ops.where(shown == best, place, count), axis=axis, keepdims=True)
+    return ops.cast(ops.sum(ops.where(place == first, x, 0), axis=axis), x.dtype)
+
+
+def _is_float(x):
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))

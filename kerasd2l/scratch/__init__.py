@@ -3,6 +3,13 @@
 from kerasd2l._lazy import attach
 
 _EXPORTS = {
+    "attention": (
+        "MultiHeadAttentionScratch",
+        "dot_product_attention_scratch",
+        "masked_softmax_scratch",
+        "transpose_output",
+        "transpose_qkv",
+    ),
     "batch_norm": ("BatchNormScratch", "batch_normalize"),
     "chain_rule": ("chain_rule",),
     "computation_graph": ("computation_graph",),

@@ -173,4 +173,5 @@ def _text(value: Any) -> str:
 
 
 def _crop(text: str, length: int = 28) -> str:
+    text = text.encode("utf8", "backslashreplace").decode()  # no font has half characters
     return text if len(text) <= length else text[: length - 1] + "…"

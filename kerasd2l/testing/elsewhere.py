@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any, cast
 
-from kerasd2l.export import fresh
+from kerasd2l.export import check, fresh
 
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 _RELOAD = Path(__file__).with_name("reload.py")
@@ -54,7 +54,7 @@ class Elsewhere:
     def _start(self) -> subprocess.Popen:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(_ZYGOTE), *self.without],
+                check.isolated(str(_ZYGOTE), *self.without),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

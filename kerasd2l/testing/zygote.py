@@ -1,9 +1,9 @@
 """Answer requests in forked children of a process that has imported TensorFlow and nothing else.
 
-`elsewhere.py` starts this file by its path with `python -I`. Its arguments are modules that must
-not be imported; it computes on the CPU. A request is a line of JSON on stdin, {"script", "stdin",
-"log"}; the script runs in a child that starts as clean as this process is; its exit code is the
-reply, a line on stdout.
+`elsewhere.py` starts this file by its path, as `check.isolated` says. Its arguments are modules
+that must not be imported; it computes on the CPU. A request is a line of JSON on stdin, {"script",
+"stdin", "log"}; the script runs in a child that starts as clean as this process is; its exit code
+is the reply, a line on stdout.
 """
 
 import io

@@ -15,12 +15,13 @@ import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Data, Recipe
-from kerasd2l.run import Run
+from kerasd2l.run import Run, writing
 from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
 from kerasd2l.training.same_data import check_same, fingerprint
 from kerasd2l.training.small_steps import give_threads
+from kerasd2l.training.steps import check_backend
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _DRAW_SECONDS = 30.0  # between two drawings of the curves
@@ -43,6 +44,7 @@ def fit(
     jit_compile: bool = False,
     callbacks: Iterable[keras.callbacks.Callback] = (),
     should_stop: Callable[[], bool] = lambda: False,
+    on_ready: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def fit(
         jit_compile: bool, compile the training step with XLA (one replica only).
         callbacks: Keras callbacks.
         should_stop: asked at step boundaries; True saves and raises Preempted.
+        on_ready: () -> None, called when data and model are made, before the first step.
         say: (text) -> None, for a person to follow.
         progress: bool, show a progress bar on stdout.
 
@@ -72,6 +75,7 @@ def fit(
             it was. ValueError: a batch that the replicas do not divide, an unknown precision.
         NonFiniteLoss, Preempted, LoopError, CheckpointError: see `training.train`.
     """
+    check_backend()
     strategy = strategy or tf.distribute.get_strategy()
     check_batch(recipe, strategy)
     with run.owned():
@@ -101,6 +105,7 @@ def fit(
                 )
                 if resume:
                     check_same(run, data)
+                on_ready()
             except BaseException:
                 if not resume:
                     run.discard()
@@ -210,10 +215,11 @@ def save_model(model: keras.Model, run: Run) -> None:
         return
     temporary = run.path / f".{os.getpid()}.keras"
     try:
-        model.save(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, run.model)
+        with writing(run.model):
+            model.save(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, run.model)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -232,8 +238,9 @@ def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[s
         for name in metric_names(history)
         if f"{split}_{name}" in last
     }
-    trained = sum(event["seconds"] for event in history)
-    speeds = sum(event["examples_per_second"] * event["seconds"] for event in history)
+    timed = [event for event in history if event["examples_per_second"]]
+    trained = sum(event["seconds"] for event in timed)
+    speeds = sum(event["examples_per_second"] * event["seconds"] for event in timed)
     return {
         "recipe": run.recipe,
         "run": str(run.path),
@@ -292,20 +299,26 @@ class _Recorder:
 
     def draw(self, history: list[dict[str, Any]]) -> None:
         if self.run.writes:
-            curves(history, self.recipe.name).savefig(self.run.curves, dpi=120)
+            with writing(self.run.curves):
+                curves(history, self.recipe.name).savefig(self.run.curves, dpi=120)
             self.drawn = time.monotonic()
 
 
 @contextlib.contextmanager
 def policy(precision: str):
-    """Build and run layers in a precision, then go back to the one before."""
+    """Build and run layers in a precision, then go back to the one before.
+
+    Whatever keras.json says: its `floatx` would be that of inputs, losses and metrics.
+    """
     if precision not in PRECISIONS:
         raise ValueError(
             f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {precision!r}."
         )
-    before = keras.config.dtype_policy()
+    before, floatx = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy(precision)
     try:
         yield
     finally:
+        keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(before)

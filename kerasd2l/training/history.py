@@ -19,7 +19,8 @@ def epoch_line(event: dict[str, Any], epochs: int) -> str:
         for key in event
         if key.startswith(f"{split}_") and not key.endswith("_examples")
     ]
-    speed = f"{event['examples_per_second']:,.0f} examples/s"
+    speed = event["examples_per_second"]
+    speed = f"{speed:,.0f} examples/s" if speed else "a single step: no speed"
     return (
         f"epoch {event['epoch']}/{epochs}  {'  '.join(figures)}  {speed}  {event['seconds']:.1f} s"
     )

@@ -99,7 +99,8 @@ def train(model: keras.Model, data: Data, *, epochs: int, **options: Any) -> lis
 
     Returns:
         One dict per epoch: epoch, step, train_loss, test_loss, ..., learning_rate, train_examples,
-        test_examples, seconds, compile_seconds, examples_per_second.
+        test_examples, seconds, compile_seconds, examples_per_second (None for an epoch of a single
+        step that was compiled meanwhile: nothing to measure).
 
     Raises:
         NonFiniteLoss: the loss of a step or of an evaluation, or a weight, is NaN or infinite.
@@ -267,7 +268,7 @@ class Loop:
             "train_examples": examples,
             "seconds": seconds,
             "compile_seconds": compiling,
-            "examples_per_second": done / seconds,
+            "examples_per_second": done / seconds if done else None,  # a single step: compiled
         }
 
     def _boundary(self, calls: Calls) -> None:

@@ -27,6 +27,21 @@ class LoopError(ValueError):
     """A model or data that the loop cannot train; the message says what would go."""
 
 
+def check_backend() -> None:
+    """Refuse another backend of Keras, in the words of the command line.
+
+    Raises:
+        LoopError: Keras computes with something else than TensorFlow.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise LoopError(
+            f"KERAS_BACKEND={backend}: training and evaluation are with TensorFlow. Unset "
+            "KERAS_BACKEND, and `backend` in keras.json. (The models themselves run on other "
+            "backends when imported.)"
+        )
+
+
 class Calls:
     """How many steps go into one graph call; the first is on its own, to be told from compiling."""
 
@@ -57,7 +72,8 @@ class Steps:
         limit_steps: int or None, at most this many batches of each epoch.
 
     Raises:
-        LoopError: a model that replicas cannot train, or too few examples for them.
+        LoopError: a model that replicas cannot train, too few examples for them, or another
+            backend of Keras.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class Steps:
         strategy: tf.distribute.Strategy | None = None,
         limit_steps: int | None = None,
     ):
+        check_backend()
         self.model, self.data, self.limit_steps = model, data, limit_steps
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync

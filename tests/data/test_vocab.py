@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from kerasd2l.data import DataError, Vocab, count_corpus
+from kerasd2l.data.vocab import known_or_counted
 
 
 def test_order_is_unknown_reserved_falling_frequency_then_first_seen():
@@ -75,3 +76,24 @@ def test_count_corpus_takes_lines_tokens_and_ngrams():
     assert count_corpus([["a", "b"], ["a"], []]) == {"a": 2, "b": 1}
     assert count_corpus(["ab", "ab"]) == {"ab": 2}
     assert count_corpus([("a", "b"), ("a", "b")]) == {("a", "b"): 2}
+
+
+def test_a_frequency_that_no_token_reaches_is_an_error():
+    """It trained on the reserved tokens only, without a word."""
+    with pytest.raises(ValueError, match=r"min_freq=4; the most frequent token comes 3 times"):
+        known_or_counted(None, list("aaabb") + ["<pad>"] * 9, min_freq=4, reserved_tokens=["<pad>"])
+    assert known_or_counted(None, [], min_freq=4).tokens == ["<unk>"]
+    assert known_or_counted(None, ["<pad>"], min_freq=4, reserved_tokens=["<pad>"]).tokens == [
+        "<unk>",
+        "<pad>",
+    ]
+
+
+@pytest.mark.parametrize(("text", "told"), [("aaabcde", True), ("aaabbcd", False), ("ab", False)])
+def test_a_table_that_lacks_most_of_the_text_is_told_of(text, told, caplog):
+    known_or_counted(
+        None, [*text, *["<pad>"] * 99], min_freq=len(text) // 3, reserved_tokens=["<pad>"]
+    )
+    assert bool(caplog.records) == told
+    if told:
+        assert "min_freq=2 keeps 1 of 5 tokens, 43 % of the running text" in caplog.text

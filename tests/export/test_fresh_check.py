@@ -1,3 +1,9 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tiny_models import make_linear
@@ -90,3 +96,82 @@ def test_comparison_names_endpoint_output_and_difference():
     assert _compare("e", nan, nan, 1e-5) == {"e/y": 0.0}
     with pytest.raises(SavedModelError, match=r"inf"):
         _compare("e", nan, {"y": np.array([0.0, np.inf])}, 1e-5)
+
+
+# Where it is installed: nothing of it may matter to the check of an export
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder with everything that this process imports from, this library included."""
+    folder = tmp_path_factory.mktemp("installed")
+    for package in ("tensorflow", "numpy"):
+        for part in Path(sys.modules[package].__file__).parents[1].iterdir():
+            if not (folder / part.name).exists():
+                (folder / part.name).symlink_to(part)
+    ours = folder / "kerasd2l"
+    ours.unlink(missing_ok=True)
+    ours.symlink_to(Path(check.__file__).parents[1])
+    return folder
+
+
+def bare(script, cwd, *words, **env):
+    """Run a script in a Python that has nothing installed, but for what `env` brings."""
+    python = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | env
+    words = [str(python), "-c", script, *map(str, words)]
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def ways_to_install(folder, tmp_path):
+    """Return, for each way to install, the variables that make Python find it."""
+    site = f"lib/python3.{sys.version_info.minor}/site-packages"
+    user = tmp_path / "user" / site
+    user.parent.mkdir(parents=True)
+    user.symlink_to(folder)
+    listed = tmp_path / "listed" / site
+    listed.mkdir(parents=True)
+    (listed / "listed.pth").write_text(f"{folder}\n")
+    return {
+        "pip install --target": {"PYTHONPATH": str(folder)},
+        "a relative PYTHONPATH": {"PYTHONPATH": os.path.relpath(folder, tmp_path)},
+        "pip install --user": {"PYTHONUSERBASE": str(tmp_path / "user")},
+        "a .pth file of the user": {"PYTHONUSERBASE": str(tmp_path / "listed")},
+        "no user's packages": {"PYTHONNOUSERSITE": "1", "PYTHONPATH": str(folder)},
+        "the checkout beside": {"PYTHONPATH": f"{Path(check.__file__).parents[2]}:{folder}"},
+    }
+
+
+def test_the_fresh_process_has_the_tensorflow_of_this_one_however_it_is_installed(
+    installed, tmp_path
+):
+    probe = tmp_path / "probe.py"
+    probe.write_text(
+        "import importlib.util as u, json, os, sys\n"
+        "origins = {n: u.find_spec(n).origin for n in ('tensorflow', 'numpy')}\n"
+        "print(json.dumps([origins, u.find_spec('lies_about') is None]), file=sys.stderr)\n"
+    )
+    (tmp_path / "lies_about.py").touch()
+    script = (
+        "import importlib.util as u, json, sys; from kerasd2l.export import check\n"
+        "origins = {n: u.find_spec(n).origin for n in ('tensorflow', 'numpy')}\n"
+        "code, said = check._start(sys.argv[1], '')\n"
+        "print(json.dumps([code, origins, *json.loads(said)]))"
+    )
+    for way, env in ways_to_install(installed, tmp_path).items():
+        code, here, there, alone = json.loads(bare(script, tmp_path, probe, **env))
+        assert (code, there, alone) == (0, here, True), way
+
+
+def test_a_library_beside_tensorflow_is_not_imported_by_the_fresh_process(
+    installed, exported, tmp_path
+):
+    script = (
+        "import json, pathlib, sys; from kerasd2l.export import check\n"
+        "reply = check._elsewhere(pathlib.Path(sys.argv[1]), {})\n"
+        "print(json.dumps([reply['imported'], reply['signatures']]))"
+    )
+    answer = bare(script, tmp_path, exported, PYTHONPATH=str(installed))
+    assert json.loads(answer) == [list(fresh.FORBIDDEN), ["predict", "serving_default"]]

@@ -208,3 +208,52 @@ def test_multi_head_attention_keeps_its_promises(extra):
         free_axes=(0, 1),
         no_gradient=("W_k/bias",),  # it adds the same to all scores of a query
     )
+
+
+# Linformer
+
+
+def test_linformer_is_attention_to_mixtures():
+    layer = layers.LinformerAttention(12, 3, max_len=9, num_mixtures=4, seed=1)
+    x = normal(2, 6, 12)
+    layer(x)
+    for variable in layer.weights:
+        variable.assign(normal(*variable.shape))
+    k = np.array(x @ np.array(layer.attention.W_k.kernel))
+    v = np.array(x @ np.array(layer.attention.W_v.kernel))
+    mixed = [
+        np.einsum("ks,bsd->bkd", np.array(mix)[:, :6], part)
+        for mix, part in ((layer.mix_keys, k), (layer.mix_values, v))
+    ]
+    q = x @ np.array(layer.attention.W_q.kernel)
+    heads = [
+        softmax(q[..., i : i + 4] @ mixed[0][..., i : i + 4].swapaxes(1, 2) / 2)
+        @ mixed[1][..., i : i + 4]
+        for i in (0, 4, 8)
+    ]
+    expected = np.concatenate(heads, -1) @ np.array(layer.attention.W_o.kernel)
+    np.testing.assert_allclose(layer(x), expected, atol=1e-4)
+
+
+def test_linformer_leaves_padding_out_and_its_weights_grow_with_the_length_only():
+    layer = layers.LinformerAttention(12, 3, max_len=9, num_mixtures=4)
+    x = normal(2, 6, 12)
+    other = x.copy()
+    other[:, 4:] = 5
+    lens = np.array([4, 3])
+    y = [np.array(layer(one, valid_lens=lens)) for one in (x, other)]
+    np.testing.assert_array_equal(y[0][:, :4], y[1][:, :4])
+    assert layer.count_params() == 4 * 12 * 12 + 2 * 4 * 9
+    with pytest.raises(ValueError, match=r"mixtures of 9 steps \(`max_len`\), not of 10"):
+        layer(normal(2, 10, 12))
+
+
+def test_linformer_keeps_its_promises():
+    arguments = {"num_hiddens": 8, "num_heads": 2, "max_len": 9, "num_mixtures": 3}
+    check_layer(
+        layers.LinformerAttention,
+        arguments | {"dropout_rate": 0.5, "use_bias": True, "seed": 3},
+        normal(2, 5, 4),
+        call_arguments={"valid_lens": np.array([2, 5], "int32")},
+        no_gradient=("W_k/bias",),
+    )

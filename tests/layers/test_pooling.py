@@ -141,3 +141,65 @@ def test_averages_of_whole_numbers_are_floats_eagerly_and_in_a_graph():
     assert eager.dtype == graph.dtype == tf.float32
     np.testing.assert_allclose(np.ravel(eager), [1.0, 4.0])
     np.testing.assert_allclose(eager, graph)
+
+
+def _gradient(layer, x):
+    """Return what each place of a picture has of the sum of the maxima."""
+    x = tf.constant(x, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(layer(x))
+    return tape.gradient(total, x).numpy()
+
+
+# Of equal maxima the first has the gradient, row by row: PyTorch's, asked with the same numbers.
+
+
+@pytest.mark.parametrize(
+    ("output_size", "x", "gradient"),
+    [
+        (2, [[1, 1, 1], [1, 1, 1], [1, 1, 1]], [[1, 1, 0], [1, 1, 0], [0, 0, 0]]),
+        (1, [[0, 1, 0], [1, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 0], [0, 0, 0]]),
+        ((1, 2), [[0, 0, 2, 5, 5], [5, 0, 2, 0, 0]], [[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]]),
+        ((1, 2), [[0, 0, 0, 0, 7], [1, 1, 1, 7, 7]], [[0, 0, 0, 0, 1], [1, 0, 0, 0, 0]]),
+        ((3, None), [[2], [2], [1], [1]], [[1], [1], [1], [0]]),
+    ],
+)
+def test_of_equal_maxima_one_has_the_gradient(output_size, x, gradient):
+    x = np.array(x, "f")[None, ..., None]
+    layer = layers.AdaptiveMaxPooling2D(output_size)
+    np.testing.assert_array_equal(_gradient(layer, x)[0, ..., 0], gradient)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_the_first_of_equal_maxima_on_any_number_of_axes(rank):
+    x = np.ones((1, *(5, 4, 3)[:rank], 2), "f")
+    layer = getattr(layers, f"AdaptiveMaxPooling{rank}D")(1)
+    expected = np.zeros_like(x)
+    expected[(0,) * (rank + 1)] = 1
+    np.testing.assert_array_equal(_gradient(layer, x), expected)
+
+
+def test_of_equal_maxima_of_a_fractional_region_one_has_the_gradient():
+    layer = layers.FractionalMaxPooling2D(2, (3, 2))
+    gradient = _gradient(layer, np.ones((1, 4, 4, 1), "f"))[0, ..., 0]
+    # rows begin at 0, 1, 2; columns at 0 and 2
+    np.testing.assert_array_equal(gradient, [[1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 1, 0], [0] * 4])
+    x = np.array([[0, 1], [1, 1]], "f")[None, ..., None]
+    one = layers.FractionalMaxPooling2D(2, 1)
+    np.testing.assert_array_equal(_gradient(one, x)[0, ..., 0], [[0, 1], [0, 0]])
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "float16"])
+def test_maxima_keep_their_dtype(dtype):
+    x = np.arange(6).astype(dtype).reshape(1, 6, 1)
+    layer = layers.AdaptiveMaxPooling1D(2, dtype=dtype if dtype == "float16" else None)
+    out = layer(tf.constant(x))
+    assert out.dtype == dtype
+    assert np.ravel(out).tolist() == [2, 5]
+
+
+def test_maxima_of_nan_and_infinity():
+    x = np.array([1, np.nan, 2, np.inf, -np.inf, -np.inf], "f").reshape(1, 6, 1)
+    out = np.ravel(layers.AdaptiveMaxPooling1D(3)(x))
+    np.testing.assert_array_equal(out, [np.nan, np.inf, -np.inf])

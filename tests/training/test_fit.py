@@ -128,6 +128,16 @@ def test_preempted_and_resumed_equals_never_stopped(done, tmp_path):
     assert small.difference(a, b) == 0
 
 
+def test_the_speed_of_a_run_is_that_of_the_steps_that_were_timed(tmp_path):
+    one = fit(recipe(epochs=1), run_in(tmp_path / "one"), SOURCE, limit_steps=1)
+    assert one["examples_per_second"] is None
+    assert json.loads((tmp_path / "one" / "summary.json").read_text()) == one
+    two = fit(recipe(epochs=2), run_in(tmp_path / "two"), SOURCE, limit_steps=1)
+    events = (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()
+    speed = json.loads(events[1])["examples_per_second"]
+    assert two["examples_per_second"] == pytest.approx(speed)
+
+
 def test_resume_without_a_run_starts_and_says_so(tmp_path):
     said = []
     fit(recipe(epochs=1), run_in(tmp_path / "new"), SOURCE, resume=True, say=said.append)

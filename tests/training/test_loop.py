@@ -9,6 +9,7 @@ import small
 import tensorflow as tf
 
 from kerasd2l.training import LoopError, NonFiniteLoss, Preempted, loop
+from kerasd2l.training.history import epoch_line
 
 MODELS = {
     "functional": lambda: small.pictures(dropout=0.5),
@@ -44,6 +45,14 @@ def test_history_tells_steps_examples_rate_and_times():
         assert event["examples_per_second"] > 0
         assert not event["stopped_early"]
     assert history[0]["compile_seconds"] > history[1]["compile_seconds"] == 0
+
+
+def test_the_speed_of_a_single_compiled_step_is_not_known():
+    """It was 0.0: what cannot be measured is no number."""
+    _, history = small.train(small.pictures, small.data(), epochs=2, limit_steps=1)
+    assert history[0]["examples_per_second"] is None
+    assert history[1]["examples_per_second"] > 0
+    assert "a single step: no speed" in epoch_line(history[0], 2)
 
 
 def test_a_validation_set_is_the_val_of_callbacks_and_the_test_set_is_scored_too():

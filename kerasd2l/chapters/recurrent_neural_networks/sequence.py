@@ -36,7 +36,8 @@ def sequence_mlp(
     """Train a 4-10-1 network to predict a noisy sine from its last four values.
 
     Section: "sequence". 1,000 values sin(0.01 t) + N(0, 0.2^2), 600 training examples and the 396
-    that follow. Adam at 0.01 (d2l-zh's TensorFlow code forgets the rate and trains at 0.001).
+    that follow. Keras' Adam at 0.01 (for PyTorch's place of epsilon see `optimizers.Adam`; d2l-zh's
+    TensorFlow code forgets the rate and trains at 0.001).
     Expected: squared error near 0.05, of which the noise is 0.04 (d2l-zh, PyTorch: 0.0517 on the
     training examples after 5 epochs). Served: the last values in, the next `horizon` out.
     Command: kerasd2l train sequence_mlp --data builtin --export

@@ -60,7 +60,7 @@ def batch_norm_lenet(
     x = net.average_pool(x, name="pool_1")  # (B, 12, 12, 6)
     x = normalise(net.conv(x, 16, 5, name="conv_2"), 2)  # (B, 8, 8, 16)
     x = net.average_pool(x, name="pool_2")  # (B, 4, 4, 16)
-    x = keras.layers.Flatten(name="flatten")(x)  # (B, 256)
+    x = net.flatten(x)  # (B, 256)
     x = normalise(net.dense(x, 120, name="dense_1"), 3)
     x = normalise(net.dense(x, 84, name="dense_2"), 4)
     return net.model(x, name)

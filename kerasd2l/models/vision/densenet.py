@@ -109,5 +109,5 @@ def densenet(
         if i < len(depths):
             x = transition_block(net, x, max(1, x.shape[-1] // 2), name=f"transition_{i}")
     x = net.batch_norm(x, "relu", name="last_bn")
-    x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)  # (B, 248)
+    x = net.global_pool(x)  # (B, 248)
     return net.model(x, name)

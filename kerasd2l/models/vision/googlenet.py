@@ -111,7 +111,7 @@ def googlenet(
             x = inception_block(net, x, c1, c2, c3, c4, name=f"stage_{i}_inception_{j}")
         if i < 5:
             x = net.max_pool(x, padding=1, name=f"stage_{i}_pool")  # (B, 6, 6, 480), (B, 3, 3, 832)
-    x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)  # (B, 1024)
+    x = net.global_pool(x)  # (B, 1024)
     return net.model(x, name)
 
 

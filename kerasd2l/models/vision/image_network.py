@@ -14,6 +14,7 @@ import keras
 from kerasd2l.layers import BatchNormalization, Conv2D, GroupedConv2D
 
 layers = keras.layers
+LAST = "channels_last"  # whatever keras.json says
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the pixels of its training set
 
 
@@ -63,7 +64,7 @@ class ImageNetwork:
         self._check_size(x, kernel_size, padding, name)
         same = strides == 1 and 2 * padding == kernel_size - 1
         if padding and not same:
-            x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+            x = self.zeros(x, padding, name=f"{name}_padding")
         # Keras compiles Conv2D(groups > 1) with XLA on a CPU: seconds per layer, and not servable.
         layer = GroupedConv2D if groups > 1 else Conv2D
         return layer(
@@ -84,9 +85,9 @@ class ImageNetwork:
         self._check_size(x, pool_size, padding, name)
         same = strides == 1 and 2 * padding == pool_size - 1
         if padding and not same:
-            x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+            x = self.zeros(x, padding, name=f"{name}_padding")
         return layers.MaxPooling2D(
-            pool_size, strides, padding="same" if same else "valid", name=name
+            pool_size, strides, "same" if same else "valid", data_format=LAST, name=name
         )(x)
 
     def pool_relu(self, x: Any, number: int) -> Any:
@@ -98,10 +99,22 @@ class ImageNetwork:
         """Return the pixels with mean 0 and deviation 1."""
         return layers.Rescaling(1 / std, -mean / std, name="normalise")(self.pixels)
 
-    def average_pool(self, x: Any, *, name: str) -> Any:
-        """Average 2 x 2 with stride 2."""
-        self._check_size(x, 2, 0, name)
-        return layers.AveragePooling2D(2, 2, name=name)(x)
+    def average_pool(self, x: Any, pool_size: int = 2, strides: int = 2, *, name: str) -> Any:
+        """Average, by default 2 x 2 with stride 2."""
+        self._check_size(x, pool_size, 0, name)
+        return layers.AveragePooling2D(pool_size, strides, data_format=LAST, name=name)(x)
+
+    def global_pool(self, x: Any) -> Any:
+        """Average each channel over the whole map."""
+        return layers.GlobalAveragePooling2D(data_format=LAST, name="global_pool")(x)
+
+    def zeros(self, x: Any, padding: int, *, name: str) -> Any:
+        """Surround with zeros."""
+        return layers.ZeroPadding2D(padding, data_format=LAST, name=name)(x)
+
+    def flatten(self, x: Any) -> Any:
+        """Turn maps into vectors."""
+        return layers.Flatten(data_format=LAST, name="flatten")(x)
 
     def batch_norm(self, x: Any, activation: str | None = None, *, name: str) -> Any:
         """Normalise each channel over the batch, then apply the nonlinearity."""
@@ -117,7 +130,7 @@ class ImageNetwork:
         """Flatten, then dense layers with ReLU and dropout."""
         if any(number < 1 for number in dense_units):
             raise ValueError(f"`dense_units` must be positive. Received: {tuple(dense_units)}.")
-        x = layers.Flatten(name="flatten")(x)
+        x = self.flatten(x)
         for i, number in enumerate(dense_units, 1):
             x = self.dense(x, number, "relu", name=f"dense_{i}")
             x = self.dropout(x, dropout_rate, name=f"dropout_{i}")

@@ -68,12 +68,25 @@ def lenet(
     pool = _POOLING[pooling]
     pixels = keras.Input(input_shape, name="pixels")
     x = layers.Conv2D(
-        6, 5, padding="same", activation=activation, kernel_initializer=xavier(0), name="conv_1"
+        6,
+        5,
+        padding="same",
+        data_format="channels_last",
+        activation=activation,
+        kernel_initializer=xavier(0),
+        name="conv_1",
     )(pixels)  # (B, H, W, 6)
-    x = pool(2, 2, name="pool_1")(x)  # (B, H // 2, W // 2, 6)
-    x = layers.Conv2D(16, 5, activation=activation, kernel_initializer=xavier(1), name="conv_2")(x)
-    x = pool(2, 2, name="pool_2")(x)  # (B, 5, 5, 16) for 28 x 28
-    x = layers.Flatten(name="flatten")(x)  # (B, 400)
+    x = pool(2, 2, data_format="channels_last", name="pool_1")(x)  # (B, H // 2, W // 2, 6)
+    x = layers.Conv2D(
+        16,
+        5,
+        data_format="channels_last",
+        activation=activation,
+        kernel_initializer=xavier(1),
+        name="conv_2",
+    )(x)
+    x = pool(2, 2, data_format="channels_last", name="pool_2")(x)  # (B, 5, 5, 16) for 28 x 28
+    x = layers.Flatten(data_format="channels_last", name="flatten")(x)  # (B, 400)
     x = layers.Dense(120, activation, kernel_initializer=xavier(2), name="dense_1")(x)
     x = layers.Dense(84, activation, kernel_initializer=xavier(3), name="dense_2")(x)
     logits = layers.Dense(

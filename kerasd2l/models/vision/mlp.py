@@ -64,7 +64,7 @@ def mlp(
         return keras.initializers.RandomNormal(stddev=stddev, seed=layer_seed(layer))
 
     pixels = keras.Input(input_shape, name="pixels")
-    x = keras.layers.Flatten(name="flatten")(pixels)  # (B, H * W * C)
+    x = keras.layers.Flatten(data_format="channels_last", name="flatten")(pixels)  # (B, H * W * C)
     for i, units in enumerate(hidden_units):
         x = keras.layers.Dense(
             units, activation, kernel_initializer=normal(i), name=f"hidden_{i + 1}"

@@ -46,4 +46,4 @@ def mnist_cnn(
         net.conv(net.normalise(MNIST_MEAN, MNIST_STD), 10, 5, name="conv_1"), 1
     )  # (B, 12, 12, 10)
     x = net.pool_relu(net.conv(x, 20, 5, name="conv_2"), 2)  # (B, 4, 4, 20)
-    return net.model(keras.layers.Flatten(name="flatten")(x), name)  # (B, 320)
+    return net.model(net.flatten(x), name)  # (B, 320)

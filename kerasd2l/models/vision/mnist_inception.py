@@ -48,7 +48,7 @@ def mnist_inception(
     x = _inception(net, x, name="inception_1")  # (B, 12, 12, 88)
     x = net.pool_relu(net.conv(x, 20, 5, name="conv_2"), 2)  # (B, 4, 4, 20)
     x = _inception(net, x, name="inception_2")  # (B, 4, 4, 88)
-    return net.model(keras.layers.Flatten(name="flatten")(x), name)  # (B, 1408)
+    return net.model(net.flatten(x), name)  # (B, 1408)
 
 
 def _inception(net: ImageNetwork, x: Any, *, name: str) -> Any:
@@ -60,7 +60,7 @@ def _inception(net: ImageNetwork, x: Any, *, name: str) -> Any:
     three = net.conv(three, 24, 3, padding=1, name=f"{name}_path_3_first")
     three = net.conv(three, 24, 3, padding=1, name=f"{name}_path_3")
     # Padding counts as zero in the mean, as in PyTorch; Keras' "same" leaves it out.
-    pooled = keras.layers.ZeroPadding2D(1, name=f"{name}_pool_padding")(x)
-    pooled = keras.layers.AveragePooling2D(3, 1, name=f"{name}_pool")(pooled)
+    pooled = net.zeros(x, 1, name=f"{name}_pool_padding")
+    pooled = net.average_pool(pooled, 3, 1, name=f"{name}_pool")
     pooled = net.conv(pooled, 24, 1, name=f"{name}_path_4")
     return keras.layers.Concatenate(name=name)([one, five, three, pooled])

@@ -56,7 +56,7 @@ def mnist_mlp(
         raise ValueError(f"`stddev` must be positive. Received: stddev={stddev}.")
     pixels = keras.Input(input_shape, name="pixels")
     x = keras.layers.Rescaling(1 / stddev, -mean / stddev, name="normalize")(pixels)
-    x = keras.layers.Flatten(name="flatten")(x)  # (B, H * W * C)
+    x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)  # (B, H * W * C)
     x = hidden_layers(x, hidden_units, activation, seed)  # (B, 64)
     logits = uniform_dense(
         x, num_classes, next_seed(seed, 2 * len(hidden_units)), "logits", dtype="float32"

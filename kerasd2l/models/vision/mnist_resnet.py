@@ -48,7 +48,7 @@ def mnist_resnet(
     x = _residual(net, x, name="residual_1")
     x = net.conv(x, 32, 5, activation="relu", name="conv_2")  # (B, 8, 8, 32)
     x = _residual(net, net.max_pool(x, 2, 2, name="pool_2"), name="residual_2")  # (B, 4, 4, 32)
-    return net.model(keras.layers.Flatten(name="flatten")(x), name)  # (B, 512)
+    return net.model(net.flatten(x), name)  # (B, 512)
 
 
 def _residual(net: ImageNetwork, x: Any, *, name: str) -> Any:

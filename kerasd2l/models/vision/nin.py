@@ -66,5 +66,7 @@ def nin(
     x = net.max_pool(x, name="pool_3")  # (B, 5, 5, 384)
     x = net.dropout(x, dropout_rate, name="dropout")
     x = block(x, num_classes, 3, 4, padding=1)  # (B, 5, 5, K)
-    logits = keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)  # (B, K)
+    logits = keras.layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype="float32", name="logits"
+    )(x)  # (B, K)
     return keras.Model(net.pixels, logits, name=name)

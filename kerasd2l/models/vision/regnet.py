@@ -76,7 +76,7 @@ def anynet(
                 strides=2 if j == 1 else 1,
                 name=f"stage_{i}_block_{j}",
             )  # (B, 24, 24, 32), (B, 12, 12, 80)
-    x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)
+    x = net.global_pool(x)
     return net.model(x, name)
 
 

@@ -254,5 +254,5 @@ def _residual_network(
                 strides=2 if j == 0 and i > 0 else 1,
                 name=f"stage_{i + 1}_block_{j + 1}",
             )  # (B, 24, 24, 64), (B, 12, 12, 128), (B, 6, 6, 256), (B, 3, 3, 512)
-    x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)  # (B, 512)
+    x = net.global_pool(x)  # (B, 512)
     return net.model(x, name)

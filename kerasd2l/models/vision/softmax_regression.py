@@ -43,7 +43,7 @@ def softmax_regression(
     """
     check_classes(num_classes)
     pixels = keras.Input(input_shape, name="pixels")
-    x = keras.layers.Flatten(name="flatten")(pixels)  # (B, H * W * C)
+    x = keras.layers.Flatten(data_format="channels_last", name="flatten")(pixels)  # (B, H * W * C)
     logits = keras.layers.Dense(
         num_classes,
         kernel_initializer=keras.initializers.RandomNormal(stddev=stddev, seed=seed),

@@ -1,0 +1,91 @@
+"""The book's Adam against its formula in numpy, and where Keras' own is another one."""
+
+import keras
+import numpy as np
+import pytest
+import small
+
+from kerasd2l import optimizers
+
+# From far below epsilon to far above it: what the place of epsilon decides.
+SCALES = np.array([1e-12, 1e-9, 1e-8, 1e-6, 1e-3, 1.0])
+START = np.array([1.0, -1.0, 0.5, 2.0, -0.25, 0.0])
+
+
+def gradients(steps=6):
+    return np.random.default_rng(0).normal(size=(steps, len(SCALES))) * SCALES
+
+
+def by_numpy(gradients, learning_rate, *, l2=0.0, amsgrad=False, epsilon=1e-8):
+    """PyTorch's loop, line by line."""
+    w, m, v, most = START.copy(), 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        g = g + l2 * w
+        m = 0.9 * m + 0.1 * g
+        v = 0.999 * v + 0.001 * g**2
+        most = np.maximum(most, v)
+        size = np.sqrt((most if amsgrad else v) / (1 - 0.999**t))
+        w = w - learning_rate * m / (1 - 0.9**t) / (size + epsilon)
+    return w
+
+
+def by_keras(optimizer, gradients):
+    w = keras.Variable(START, dtype="float32")
+    for g in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(g, "float32")], [w])
+    return np.asarray(w)
+
+
+@pytest.mark.parametrize("steps", [1, 6])
+@pytest.mark.parametrize("options", [{}, {"l2_decay": 0.1}, {"amsgrad": True}], ids=str)
+def test_adam_is_the_formula_of_the_book(options, steps):
+    expected = by_numpy(
+        gradients(steps), 0.05, l2=options.get("l2_decay", 0), amsgrad="amsgrad" in options
+    )
+    got = by_keras(optimizers.Adam(0.05, **options), gradients(steps))
+    np.testing.assert_allclose(got - START, expected - START, rtol=1e-3, atol=1e-6)
+
+
+def test_keras_own_adam_is_another_formula():
+    """If it becomes the book's, this class is not needed any more."""
+    ours, theirs = (
+        by_keras(make(0.05, epsilon=1e-8), gradients(1)) - START
+        for make in (optimizers.Adam, keras.optimizers.Adam)
+    )
+    assert np.abs(theirs[2]) < 0.2 * np.abs(ours[2])
+    np.testing.assert_allclose(theirs[4:], ours[4:], rtol=1e-3)  # large gradients: no difference
+
+
+def test_epsilon_of_pytorch_is_the_default_and_comes_back_after_a_step():
+    optimizer = optimizers.Adam()
+    by_keras(optimizer, gradients(2))
+    assert optimizer.epsilon == 1e-8
+
+
+def test_adam_is_saved_and_goes_on_as_if_never_stopped(tmp_path):
+    data = small.data()
+    options = {"l2_decay": 0.01, "global_clipnorm": 1.0, "beta_2": 0.99, "epsilon": 1e-6}
+    model = small.pictures(optimizer=optimizers.Adam(0.01, **options))
+    small.train(lambda: model, data, epochs=1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(again.optimizer) is optimizers.Adam
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    for each in (model, again):
+        each.fit(data.test, epochs=1, verbose=0)
+    assert small.difference(model, again) == 0
+
+
+def test_adam_on_two_replicas_is_adam_on_one():
+    # without batch normalisation: Adam makes steps of what is zero but for rounding before it
+    make = lambda: small.pictures(  # noqa: E731
+        batch_norm=False, optimizer=optimizers.Adam(0.01, l2_decay=0.01)
+    )
+    one, _ = small.train(make, small.data(train=8), epochs=2)
+    two, _ = small.train(make, small.data(train=8), epochs=2, replicas=2)
+    assert small.difference(one, two) < 1e-4
+
+
+def test_adam_refuses_a_negative_decay():
+    with pytest.raises(ValueError, match=r"`l2_decay` must be at least 0. Received: l2_decay=-1"):
+        optimizers.Adam(l2_decay=-1)
