@@ -42,6 +42,19 @@ def decode_image(encoded: tf.Tensor, channels: int, *, background: int = 0) -> t
         tf.errors.InvalidArgumentError: the bytes are no such image, or it has more than 16
             megapixels (16,777,216 pixels).
     """
+    with tf.device("CPU:0"):  # no way to a GPU and back for each of these small numbers
+        image = _decode(encoded)
+        shown = _without_alpha(image, background)
+        is_grey = tf.equal(tf.shape(shown)[-1], 1)
+        if channels == 1:
+            shown = tf.cond(is_grey, lambda: shown, lambda: _grey(shown))
+        else:
+            shown = tf.cond(is_grey, lambda: tf.tile(shown, [1, 1, 3]), lambda: shown)
+        return tf.ensure_shape(shown, (None, None, channels))
+
+
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    """Return (h, w, 1 to 4) uint8 of a picture whose header was read before."""
     head = tf.cast(tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD), tf.int64)
     begins = [
         _is(head, 0, b"\x89PNG\r\n\x1a\n"),
@@ -54,8 +67,12 @@ def decode_image(encoded: tf.Tensor, channels: int, *, background: int = 0) -> t
     kind = tf.argmax(tf.stack([*begins, True]), output_type=tf.int32)  # the first that is true
     image = tf.switch_case(kind, [lambda read=read: read(encoded, head) for read in readers])
     image.set_shape((None, None, None))
-    # of 1 to 4 channels; transparent ones are blended
-    shown = tf.switch_case(
+    return image
+
+
+def _without_alpha(image: tf.Tensor, background: int) -> tf.Tensor:
+    """Blend pixels of 2 or 4 channels, the last of which is alpha: 1 or 3 are left."""
+    return tf.switch_case(
         tf.shape(image)[-1] - 1,
         [
             lambda: image,
@@ -64,12 +81,6 @@ def decode_image(encoded: tf.Tensor, channels: int, *, background: int = 0) -> t
             lambda: _blend(image[..., :3], image[..., 3:], background),
         ],
     )
-    is_grey = tf.equal(tf.shape(shown)[-1], 1)
-    if channels == 1:
-        shown = tf.cond(is_grey, lambda: shown, lambda: _grey(shown))
-    else:
-        shown = tf.cond(is_grey, lambda: tf.tile(shown, [1, 1, 3]), lambda: shown)
-    return tf.ensure_shape(shown, (None, None, channels))
 
 
 def _blend(colour: tf.Tensor, alpha: tf.Tensor, background: int) -> tf.Tensor:

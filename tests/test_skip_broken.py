@@ -265,3 +265,23 @@ def test_networks_that_cannot_be(words, text, tmp_path):
     message = failure(2, "train", *words, "--data", "builtin", "--out", tmp_path / "run")
     assert text in message and "Received" in message
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_found_is_said_before_training(folder, tmp_path):
+    picture(folder / "dark" / "phone.heic", content=b"another kind of picture")
+    done = call(*words(folder, tmp_path / "run", "--json"))
+    assert done.exit_code == 0, done.output
+    said = done.stderr.splitlines()
+    assert f"pictures in {folder}: train: bright 8, dark 8; test: bright 2, dark 2" in said
+    assert f"passed over in {folder}: 1 .heic files" in said
+    assert json.loads(done.stdout)["examples"] == {"train": 16, "test": 4}
+
+
+def test_a_class_called_train_is_one_with_an_argument(folder, tmp_path):
+    (folder / "dark").rename(folder / "train")
+    assert "say --set splits=no" in failure(1, *words(folder, tmp_path / "run"))
+    done = call(*words(folder, tmp_path / "run", "--set", "splits=no", "--json"))
+    assert done.exit_code == 0, done.output
+    assets = json.loads((tmp_path / "run" / "assets.json").read_text())
+    assert assets["class_names"] == ["bright", "train"]
+    assert call("evaluate", tmp_path / "run", "--json").exit_code == 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.endpoints.text import TextTable
+from kerasd2l.endpoints.text import MOST_CHARACTERS, TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def text_generator(
     num_tokens: int = 50,
     temperature: float = 0.0,
     prefix: str = "time traveller",
+    most_tokens: int = MOST_TOKENS,
+    most_characters: int = MOST_CHARACTERS,
 ) -> tuple[Endpoint, ...]:
     """Make the endpoints of a language model.
 
@@ -39,8 +41,9 @@ def text_generator(
 
     The prefix is cleaned as the training text was, but white space at its ends stays. Characters or
     words that the vocabulary lacks, and bytes that are not UTF-8, are read as `<unk>`, which is
-    never written. Of a prefix of more than 1000 characters only the last 1000 are read; all of it
-    stands in the answer. An empty prefix goes on from the most frequent token, which is not shown.
+    never written. Of a prefix of more than `most_characters` only the last ones are read; all of
+    it stands in the answer. An empty prefix goes on from the most frequent token, which is not
+    shown.
 
     Args:
         steps: (model) -> the functions that `decoding.generate` needs, usually
@@ -48,20 +51,23 @@ def text_generator(
         num_tokens: int, default of `generate` and what `serving_default` writes. Default: 50.
         temperature: float, likewise. Default: 0, greedy.
         prefix: str, for the example.
+        most_tokens: int, written by one call. Default: 10000.
+        most_characters: int, of a prefix, read by one call. Default: 1000.
 
     Returns:
         Two endpoints.
 
     Raises:
-        ValueError: num_tokens not in 0..10000, or a temperature that is negative or not finite.
+        ValueError: num_tokens not in 0..most_tokens, or a temperature that is negative or not
+            finite.
 
     Example:
         >>> [endpoint.name for endpoint in text_generator(print)]
         ['serving_default', 'generate']
     """
-    if not 0 <= num_tokens <= MOST_TOKENS:
+    if not 0 <= num_tokens <= most_tokens:
         raise ValueError(
-            f"`num_tokens` must be in 0..{MOST_TOKENS}. Received: num_tokens={num_tokens}."
+            f"`num_tokens` must be in 0..{most_tokens}. Received: num_tokens={num_tokens}."
         )
     if not 0 <= temperature < float("inf"):
         raise ValueError(
@@ -71,7 +77,7 @@ def text_generator(
     defaults = {"num_tokens": num_tokens, "temperature": temperature, "seed": 0}
 
     def build(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
-        return _writer(steps(model), assets, defaults)
+        return _writer(steps(model), assets, defaults, (most_tokens, most_characters))
 
     def build_default(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         write = build(model, assets)
@@ -106,16 +112,18 @@ def _writer(
     steps: tuple[Callable, Callable],
     assets: Mapping[str, Any],
     defaults: Mapping[str, Any],
+    most: tuple[int, int],
 ) -> ServingFunction:
     """Return (prefix, num_tokens, temperature, seed) -> {"text"}, its table and its defaults."""
+    most_tokens, most_characters = most
     table = TextTable(assets["vocabulary"], assets["tokenizer"])
     characters = assets["tokenizer"]["level"] == "char"
     strip = False if characters else None  # a space at the end of a prefix is one to go on from
 
     def write(prefix, num_tokens, temperature, seed):
-        num_tokens, temperature = _checked(num_tokens, temperature)
+        num_tokens, temperature = _checked(num_tokens, temperature, most_tokens)
         clean = table.clean(prefix, strip=strip)
-        ids = table.encode(table.ending(prefix), strip=strip)
+        ids = table.encode(table.ending(prefix, most_characters), strip=strip)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
         shape = (tf.shape(lengths)[0], table.size)
 
@@ -140,14 +148,16 @@ def _writer(
     return ServingFunction(write, resources=table.resources, defaults=dict(defaults))
 
 
-def _checked(num_tokens: tf.Tensor, temperature: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _checked(
+    num_tokens: tf.Tensor, temperature: tf.Tensor, most: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the settings behind checks of their ranges."""
-    number = f"num_tokens must be in 0..{MOST_TOKENS}"
+    number = f"num_tokens must be in 0..{most}"
     heat = "temperature must be a finite number, at least 0"
     num_tokens, temperature = tf.convert_to_tensor(num_tokens), tf.convert_to_tensor(temperature)
     checks = [
         tf.debugging.assert_non_negative(num_tokens, number),
-        tf.debugging.assert_less_equal(num_tokens, MOST_TOKENS, number),
+        tf.debugging.assert_less_equal(num_tokens, most, number),
         tf.debugging.Assert((temperature >= 0) & tf.math.is_finite(temperature), [heat]),
     ]
     with tf.control_dependencies([check for check in checks if check is not None]):

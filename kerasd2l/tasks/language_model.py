@@ -16,6 +16,7 @@ keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
 
 PREFIX = "time traveller"  # the example of the served signatures
+_REREAD = 100  # characters, and twice as many tokens: what takes seconds where all is read anew
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def language_model(
         descent=descent,
         writing=writing,
         carried=carried,
+        rereads=bidirectional,
         expected=_expected(published, network, corpus, descent),
     )
 
@@ -136,6 +138,7 @@ def next_token(
     descent: ClippedDescent | ClippedAdam,
     writing: Writing,
     carried: bool = False,
+    rereads: bool = False,
     expected: Expected | None = None,
 ) -> Recipe:
     """Make the recipe of any model that tells the next token.
@@ -147,9 +150,11 @@ def next_token(
         descent: the optimizer's numbers.
         writing: of the served model.
         carried: bool, the model carries a state from batch to batch.
+        rereads: bool, it reads the text so far anew for each token: less is served.
         expected: the published figure, or None.
     """
     text = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}[corpus.corpus]
+    limits = {"most_tokens": max(2 * _REREAD, writing.num_tokens), "most_characters": _REREAD}
     return Recipe(
         section=section,
         dataset=corpus.corpus,
@@ -174,6 +179,7 @@ def next_token(
             num_tokens=writing.num_tokens,
             temperature=writing.temperature,
             prefix=PREFIX,
+            **(limits if rereads else {}),
         ),
         expected=expected,
         small_steps=True,

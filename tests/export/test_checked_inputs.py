@@ -117,10 +117,11 @@ def test_numbers_of_a_wrong_shape_or_too_large(endpoint, shape, wrong, tmp_path)
 
 
 def test_columns_of_different_length_are_an_error(tmp_path):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    twice = keras.initializers.Constant(2.0)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer=twice)])
     columns = {"Size": np.float32([1, 2]), "Street": np.array([b"Pave", b"NA"], object)}
     endpoint = table_regressor(["Size"], ["Street"], output="price", example=lambda: columns)
-    assets = {"numeric": {"Size": [0.0, 0.5]}, "categorical": {"Street": ["Grvl", "Pave"]}}
+    assets = {"numeric": {"Size": [0.0, 1.0]}, "categorical": {"Street": ["Grvl", "Pave"]}}
     _, signatures = served(model, (endpoint,), assets, tmp_path)
     ask = signatures["serving_default"]
     assert ask(Size=tf.constant([1.0, 2.0]), Street=tf.constant(["Pave", ""]))
