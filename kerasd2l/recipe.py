@@ -15,6 +15,13 @@ if typing.TYPE_CHECKING:
     import tensorflow as tf
 
 
+# What a cell of a table says where its number or code is missing: nothing, NA, NaN or null, in any
+# case, with white space around. Training, exported graph and command line match this one pattern,
+# which Python and RE2 read alike. "None" is missing for numbers only: tables have a code "None".
+MISSING = r"(?i)[ \t\n\r\f\v]*(na|nan|null)?[ \t\n\r\f\v]*"
+MISSING_NUMBER = MISSING.replace("null", "null|none")
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """Shape and dtype of a named tensor; `None` is a free dimension.

@@ -195,7 +195,7 @@ class Run:
             return None
         try:
             return json.loads(path.read_text("utf8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"cannot read {path}: {error}") from error
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -22,6 +23,26 @@ from kerasd2l.recipe import Demo, Recipe
 from kerasd2l.run import plain, writing
 
 EXIT_NOT_FINITE = 3
+
+
+class _Talk(logging.Handler):
+    """Says what the library logs, from "info" on, as the rest of the talk is said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
+@contextlib.contextmanager
+def _talk() -> Iterator[None]:
+    logger, talk = logging.getLogger("kerasd2l"), _Talk()
+    before = logger.level
+    logger.addHandler(talk)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(talk)
+        logger.setLevel(before)
 
 
 def print_json(content: Any) -> None:
@@ -45,7 +66,10 @@ def known_failures() -> Iterator[None]:
     from kerasd2l.training import CheckpointError, LoopError, NonFiniteLoss, Preempted, RecipeError
 
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # libraries print; stdout is for the result
+        with (
+            _talk(),
+            contextlib.redirect_stdout(sys.stderr),
+        ):  # libraries print; stdout is for the result
             yield
     except NonFiniteLoss as error:
         say(f"Error: {error}")

@@ -98,7 +98,8 @@ class Cluster:
             return None
         try:
             config = json.loads(text or "")
-        except ValueError as error:
+            repr(config)  # which the messages say
+        except (ValueError, RecursionError) as error:
             raise ClusterError(
                 f"TF_CONFIG is not valid JSON: {error}. Received: {_short(text)}. "
                 f"Write it like {_EXAMPLE}."
@@ -287,7 +288,7 @@ def _checked_task(task: Any) -> tuple[str, int]:
             f"Received: {_short(task)}."
         )
     index = task["index"]
-    if isinstance(index, str) and index.isdecimal():
+    if isinstance(index, str) and index.isdecimal() and len(index) < 10:
         index = int(index)
     if isinstance(index, bool) or not isinstance(index, int):
         raise ClusterError(

@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from kerasd2l.data import files, limits
 from kerasd2l.data.downloads import file_digest, lock
 from kerasd2l.data.source import DataError
 
 _CHUNK = 1 << 18
-_SMALL = 10 << 20  # below this many bytes a high compression ratio does no harm
 _MARK = ".kerasd2l-unpacked"
 _DAMAGED: tuple[type[Exception], ...]
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 _DAMAGED += (struct.error, NotImplementedError, ValueError)  # what the readers let through
+_DAMAGED += (IndexError, KeyError, OverflowError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,16 @@ class _Member:
     name: PurePosixPath
     size: int
     file: IO[bytes]
+    zipped: bool
 
 
 def unpack(
     archive: str | os.PathLike,
     folder: str | os.PathLike,
     *,
-    max_files: int = 200_000,
-    max_bytes: int = 4 << 30,
-    max_ratio: float = 200.0,
+    max_files: int = limits.FILES,
+    max_bytes: int = limits.UNPACKED_BYTES,
+    max_ratio: float = limits.RATIO,
 ) -> Path:
     """Unpack a zip or tar (plain, gz, bz2, xz) into a folder of its own, whole or not at all.
 
@@ -68,7 +70,7 @@ def unpack(
     """
     archive, folder = Path(archive), Path(folder)
     try:
-        size, digest = archive.stat().st_size, file_digest(archive)
+        size, digest = archive.stat().st_size, file_digest(archive)  # a pipe is no file
     except OSError as error:
         raise DataError(f"cannot read {archive}: {error}") from error
     with lock(folder):
@@ -77,8 +79,7 @@ def unpack(
                 return folder
             if _mark(folder) is None:
                 raise DataError(f"{folder} is in the way of {archive.name}. Move it elsewhere.")
-        limit = min(max_bytes, max(_SMALL, int(max_ratio * size)))
-        guard = _Guard(archive, max_files, limit)
+        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio))
         temporary = folder.with_name(f".{folder.name}.unpacking")
         try:
             shutil.rmtree(temporary, ignore_errors=True)  # left behind by a kill -9
@@ -89,7 +90,7 @@ def unpack(
                 shutil.rmtree(folder)  # our own, from another version of the archive
             os.replace(temporary, folder)
         except _DAMAGED as error:
-            raise DataError(f"{archive} is damaged: {error}. Get it anew.") from error
+            raise _damaged(archive, error) from error
         except OSError as error:  # gzip.BadGzipFile is one
             raise DataError(f"cannot unpack {archive} into {folder}: {error}") from error
         finally:
@@ -100,9 +101,10 @@ def unpack(
 def read_members(
     archive: str | os.PathLike,
     *,
-    max_files: int = 200_000,
-    max_bytes: int = 4 << 30,
-    max_ratio: float = 200.0,
+    max_files: int = limits.FILES,
+    max_bytes: int = limits.UNPACKED_BYTES,
+    max_ratio: float = limits.RATIO,
+    max_member: int = limits.MEMBER_BYTES,
 ) -> Iterator[tuple[str, bytes]]:
     """Read the files of a zip or tar one after the other, without unpacking it.
 
@@ -113,6 +115,7 @@ def read_members(
         max_files: int, most members.
         max_bytes: int, most bytes of all files together, declared or real.
         max_ratio: float, most unpacked bytes per packed byte (beyond the first 10 MB).
+        max_member: int, most bytes of one file, which lies in memory.
 
     Yields:
         (name in the archive, content).
@@ -122,26 +125,36 @@ def read_members(
     """
     archive = Path(archive)
     try:
-        limit = min(max_bytes, max(_SMALL, int(max_ratio * archive.stat().st_size)))
-        with open(archive, "rb") as file:
-            is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
-        guard = _Guard(archive, max_files, limit)
-        for member in (_zip_members if is_zip else _tar_members)(archive, guard):
+        size = archive.stat().st_size
+        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio))
+        for member in _members(archive, guard):
+            if member.size > max_member:
+                guard.refuse(f"{str(member.name)!r} is larger than {max_member} bytes")
             content = member.file.read(member.size)
             if len(content) != member.size:
                 raise EOFError(f"{member.name} is cut off")
             yield str(member.name), content
     except _DAMAGED as error:
-        raise DataError(f"{archive} is damaged: {error}. Get it anew.") from error
+        raise _damaged(archive, error) from error
     except OSError as error:  # gzip.BadGzipFile is one
         raise DataError(f"cannot read {archive}: {error}") from error
+
+
+def _most(size: int, max_bytes: int, max_ratio: float) -> int:
+    """Return how many bytes may come out of an archive of `size` bytes."""
+    return min(max_bytes, max(limits.SMALL_BYTES, int(max_ratio * size)))
+
+
+def _damaged(archive: Path, error: Exception) -> DataError:
+    told = str(error)[:200] or type(error).__name__
+    return DataError(f"{archive} is damaged: {told}. Get it anew.")
 
 
 def _mark(folder: Path) -> str | None:
     """Return the hash of the archive that `folder` was unpacked from; None if it was not."""
     try:
-        return json.loads((folder / _MARK).read_text("utf8"))["archive"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return files.read_json(folder / _MARK)["archive"]
+    except (DataError, KeyError, TypeError):
         return None
 
 
@@ -158,8 +171,10 @@ class _Guard:
 
     def check(self, name: str, size: int, is_folder: bool) -> PurePosixPath:
         """Check a member before anything of it is written."""
-        path = PurePosixPath(name)
         parts = name.rstrip("/").split("/")
+        if len(name) > limits.NAME_LENGTH or len(parts) > limits.NAME_PARTS:
+            self.refuse(f"it has the name {name[:40]!r}..., which is too long or too deep")
+        path = PurePosixPath(name)
         if name.startswith("/") or name[1:2] == ":":
             self.refuse(f"it has the absolute path {name!r}")
         if ".." in parts:
@@ -187,53 +202,107 @@ class _Guard:
 
 
 def _extract(archive: Path, folder: Path, guard: _Guard) -> None:
-    with open(archive, "rb") as file:
-        is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
-    for member in (_zip_members if is_zip else _tar_members)(archive, guard):
+    for member in _members(archive, guard):
         target = folder.joinpath(*member.name.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         size = 0
         with open(target, "xb") as out:
             while chunk := member.file.read(_CHUNK):
                 size += len(chunk)
-                if is_zip:  # the bytes of a tar are counted below the headers, by _Bounded
+                if member.zipped:  # the bytes of a tar are counted below the headers, by _Bounded
                     guard.took(len(chunk))
                 out.write(chunk)
         if size != member.size:
             raise EOFError(f"{member.name} has {size} bytes, {member.size} are declared")
 
 
-def _zip_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
-    with zipfile.ZipFile(archive) as file:
+def _members(archive: Path, guard: _Guard) -> Iterator[_Member]:
+    """Yield the files of an archive, of which each is read before the next one is asked for."""
+    with files.open_regular(archive) as raw:
+        start = raw.read(6)
+        raw.seek(0)
+        if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+            yield from _zip_members(raw, guard)
+        else:
+            yield from _tar_members(_Bounded(_decompress(raw, start), guard), guard)
+
+
+def _zip_members(raw: IO[bytes], guard: _Guard) -> Iterator[_Member]:
+    directory = _Directory(raw, 128 * guard.max_files)
+    with zipfile.ZipFile(directory) as file:  # type: ignore[arg-type]
+        directory.most = None
         for info in file.infolist():
+            # zipfile itself cuts a name at a NUL: the name that is checked is that of the file
+            if "\0" in info.orig_filename:
+                guard.refuse(f"it has the unsafe name {info.orig_filename[:80]!r}")
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 guard.refuse(f"{info.filename!r} is a link or device")
             if info.flag_bits & 1:
                 guard.refuse(f"{info.filename!r} is encrypted")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # zipfile unpacks whatever comes out of a piece of the others at once: gigabytes
+                guard.refuse(f"{info.filename!r} is packed by method {info.compress_type}")
             name = guard.check(info.filename, info.file_size, info.is_dir())
             if not info.is_dir():
                 with file.open(info) as content:
-                    yield _Member(name, info.file_size, content)
+                    yield _Member(name, info.file_size, content, zipped=True)
 
 
-def _tar_members(archive: Path, guard: _Guard) -> Iterator[_Member]:
+class _Directory:
+    """A zip whose directory, which zipfile reads at once, is no larger than it may be."""
+
+    def __init__(self, file: IO[bytes], most: int):
+        self.file = file
+        self.most: int | None = most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if self.most is not None and size > self.most:
+            raise zipfile.BadZipFile(f"its directory has {size} bytes")
+        return self.file.read(size)
+
+
+def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
     """Read a tar as a stream, so that every decompressed byte, headers included, is counted."""
-    with open(archive, "rb") as raw:
-        start = raw.read(6)
-        raw.seek(0)
-        unpacked = _Bounded(_decompress(raw, start), guard)
-        # the stub asks for more than "r|" uses, which is read
-        with tarfile.open(fileobj=unpacked, mode="r|") as file:  # type: ignore[call-overload]
-            for info in file:
-                if not (info.isreg() or info.isdir()) or info.issparse():
-                    guard.refuse(f"{info.name!r} is a link, device or sparse file")
-                name = guard.check(info.name, info.size, info.isdir())
-                content = file.extractfile(info) if info.isreg() else None
-                if content is not None:
-                    yield _Member(name, info.size, content)
-        while unpacked.read(_CHUNK):
-            pass  # to the end: a cut compressed stream shows only there
+    # the stub asks for more than "r|" uses, which is read
+    with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_CHUNK, tarinfo=_Header) as file:  # type: ignore[call-overload]
+        end = 0
+        while True:
+            unpacked.start_header()
+            info = file.next()
+            file.members.clear()  # it remembers all of them
+            if info is None:
+                break
+            if not (info.isreg() or info.isdir()) or info.issparse():
+                guard.refuse(f"{info.name[:200]!r} is a link, device or sparse file")
+            name = guard.check(info.name, info.size, info.isdir())
+            content = file.extractfile(info) if info.isreg() else None
+            blocks = -(-info.size // tarfile.BLOCKSIZE) if content else 0
+            end = info.offset_data + blocks * tarfile.BLOCKSIZE
+            unpacked.header_left = None
+            if content is not None:
+                yield _Member(name, info.size, content, zipped=False)
+    unpacked.header_left = None
+    while unpacked.read(_CHUNK):
+        pass  # to the end: a cut compressed stream shows only there
+    if unpacked.last > end:
+        raise tarfile.ReadError("something follows its end, where a header was overwritten")
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar. A damaged one is an error, and not, as for tarfile, the end of the tar."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        if not buf:
+            raise tarfile.ReadError("it is cut off between two files: it has no end marker")
+        if len(buf) == tarfile.BLOCKSIZE and not buf.strip(b"\0"):
+            return super().frombuf(buf, encoding, errors)  # raises: the end marker
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"a damaged header ({error})") from error
 
 
 def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes] | gzip.GzipFile:
@@ -247,13 +316,26 @@ def _decompress(raw: IO[bytes], start: bytes) -> IO[bytes] | gzip.GzipFile:
 
 
 class _Bounded:
-    """A stream that a decompression bomb cannot make endless."""
+    """A stream that a decompression bomb cannot make endless, nor a header fill the memory."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile, guard: _Guard):
         self.file, self.guard = file, guard
+        self.size = self.last = 0  # bytes so far, and where the last one that is not 0 ends
+        self.header_left: int | None = None  # bytes that may be read before the next file comes
+
+    def start_header(self) -> None:
+        self.header_left = limits.HEADER_BYTES
 
     def read(self, size: int) -> bytes:
         chunk = self.file.read(size)
         # A tar has a header and a rounded-up end for each member, and a rounded-up end of its own.
         self.guard.took(len(chunk), padding=2048 * (self.guard.count + 16) + tarfile.RECORDSIZE)
+        kept = len(chunk.rstrip(b"\0"))
+        if kept:
+            self.last = self.size + kept
+        self.size += len(chunk)
+        if self.header_left is not None:
+            self.header_left -= len(chunk)
+            if self.header_left < 0:
+                self.guard.refuse(f"a header has more than {limits.HEADER_BYTES} bytes")
         return chunk

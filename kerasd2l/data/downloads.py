@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kerasd2l._lazy import lazy
+from kerasd2l.data import files
 from kerasd2l.data.source import DataError, Source
 
 if os.name == "posix":
@@ -114,7 +115,7 @@ def lock(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path.with_name(f".{path.name}.lock"), "ab")
+        file = files.open_regular(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT)
     except OSError as error:
         hint = "Choose another cache with XDG_CACHE_HOME"
         raise DataError(f"cannot write in {path.parent}: {error}. {hint}") from error
@@ -127,7 +128,7 @@ def lock(path: Path) -> Iterator[None]:
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
     """Return the hex digest of a file's content."""
     hasher = _new(algorithm)
-    with open(path, "rb") as file:
+    with files.open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()
@@ -146,7 +147,7 @@ def _hasher(digest: str):
 
 
 def _matches(path: Path, digest: str) -> bool:
-    if not path.is_file():
+    if not path.exists():
         return False
     try:
         return file_digest(path, _hasher(digest).name) == digest
@@ -207,7 +208,12 @@ def _retrieve(url: str, path: Path, job: _Job) -> None:
                 headers={"User-Agent": "kerasd2l"},
                 chunk_size=1024,  # a chunk is waited for: a larger one hides a slow server
             )
-            get(url, _Limited(file, job), None)
+            try:
+                get(url, _Limited(file, job), None)
+            except requests.RequestException:
+                raise
+            except ValueError as error:  # such as a Content-Length that is no number
+                raise _FinalError(f"the server's answer is no HTTP: {error}") from error
 
     known = f"{_hasher(job.digest).name}:{job.digest}"
     try:

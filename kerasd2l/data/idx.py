@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kerasd2l.data import downloads, pipeline, source, tfds_sets
+from kerasd2l.data import downloads, files, limits, pipeline, source, tfds_sets
 from kerasd2l.data.sets import digits
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -24,7 +22,9 @@ _CHUNK = 1 << 20
 _DTYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 
-def read(path: str | os.PathLike, num_axes: int, *, max_bytes: int = 1 << 30) -> np.ndarray:
+def read(
+    path: str | os.PathLike, num_axes: int, *, max_bytes: int = limits.IDX_BYTES
+) -> np.ndarray:
     """Read an idx file of unsigned bytes, plain or gzipped, and nothing but a right one.
 
     Args:
@@ -39,20 +39,12 @@ def read(path: str | os.PathLike, num_axes: int, *, max_bytes: int = 1 << 30) ->
         DataError: anything about the file is not as declared.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                shape = _read_shape(path, file, num_axes, max_bytes)
-                size = math.prod(shape)
-                content = bytearray()  # grows with what is there, not with what is declared
-                while chunk := file.read(min(_CHUNK, size + 1 - len(content))):
-                    content += chunk
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _wrong(path, "whole gzip data", f"a truncated or damaged one ({error})") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    with files.unpacked(path) as file:
+        shape = _read_shape(path, file, num_axes, max_bytes)
+        size = math.prod(shape)
+        content = bytearray()  # grows with what is there, not with what is declared
+        while chunk := file.read(min(_CHUNK, size + 1 - len(content))):
+            content += chunk
     if len(content) != size:
         got = f"only {len(content)}" if len(content) < size else "more"
         raise _wrong(path, f"{size} bytes of content for shape {shape}", got)
@@ -160,7 +152,8 @@ def load(
     if folder is None:
         return digits.load(where, batch_size=batch_size, resize=resize)
     train, test = (
-        read_pair(folder / IMAGES[split], folder / LABELS[split]) for split in ("train", "test")
+        read_pair(*(source.file_in(folder, names[split]) for names in (IMAGES, LABELS)))
+        for split in ("train", "test")
     )
     return pipeline.image_data(
         train, test, class_names, batch_size=batch_size, resize=resize, seed=where.seed

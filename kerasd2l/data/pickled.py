@@ -8,19 +8,19 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from kerasd2l.data import limits
 from kerasd2l.data.source import DataError
-
-MAX_BYTES = 64 << 20
 
 _PLAIN = (dict, list, tuple, str, bytes, bool, int, float, type(None))
 _DAMAGED: tuple[type[Exception], ...]
 _DAMAGED = (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError)
-_DAMAGED += (AttributeError, OverflowError, ImportError)
+_DAMAGED += (AttributeError, OverflowError, ImportError, RecursionError, MemoryError)
 
 
 def read(content: bytes, name: str) -> Any:
@@ -36,9 +36,11 @@ def read(content: bytes, name: str) -> Any:
     Raises:
         DataError: the pickle holds something else, or is damaged.
     """
-    if len(content) > MAX_BYTES:
-        raise DataError(f"{name}: expected at most {MAX_BYTES} bytes, received {len(content)}.")
+    most = limits.BATCH_BYTES
+    if len(content) > most:
+        raise DataError(f"{name}: expected at most {most} bytes, received {len(content)}.")
     try:
+        _check_steps(content)
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         _check_plain(value, set(), set())
     except _Refused as error:
@@ -46,8 +48,18 @@ def read(content: bytes, name: str) -> Any:
             f"{name}: expected plain data, received {error}. It is not read."
         ) from error
     except _DAMAGED as error:
-        raise DataError(f"{name} is a damaged pickle ({error}).") from error
+        told = str(error)[:200] or type(error).__name__
+        raise DataError(f"{name} is a damaged pickle ({told}).") from error
     return value
+
+
+def _check_steps(content: bytes) -> None:
+    """Go through the pickle without running it: all that it says is there, and not too much."""
+    for count, (step, argument, _) in enumerate(pickletools.genops(content)):
+        if count > limits.PICKLE_STEPS:
+            raise ValueError(f"more than {limits.PICKLE_STEPS} steps")
+        if step.name.endswith("PUT") and (argument or 0) > limits.PICKLE_STEPS:
+            raise ValueError(f"a memory of {argument} places")  # which would be taken at once
 
 
 class _Refused(Exception):

@@ -67,6 +67,7 @@ def load_pictures(
     *,
     batch_size: int = 128,
     resize: int | None = None,
+    splits: bool = True,
 ) -> Data:
     """Load a picture classification set by its name; with "image_folder", one's own pictures.
 
@@ -75,6 +76,7 @@ def load_pictures(
         source: Source, or the name of its kind.
         batch_size: int, the global batch.
         resize: int, pixels of a side, or None for the set's own size.
+        splits: bool, of one's own pictures: whether folders called train and test are splits.
 
     Returns:
         Data: x (B, *picture_shape(dataset, resize)) float32 in [0, 1], y (B,) int32;
@@ -95,6 +97,7 @@ def load_pictures(
             batch_size=batch_size,
             resize=shape[:2],
             channels=shape[2],
+            splits=splits,
         )
     if Source.of(source).skip_broken:
         raise ValueError(
@@ -117,9 +120,11 @@ class PictureSet:
         dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
         resize: int, pixels of a side, or None for the set's own size.
         least: int, the smallest side that the network does not shrink to nothing.
+        splits: bool, of one's own pictures: whether folders called train and test are splits.
 
     Raises:
-        ValueError: as `picture_shape`; pictures that are too small.
+        ValueError: as `picture_shape`; pictures that are too small; splits=False for a set that has
+            its own.
 
     Example:
         >>> PictureSet("mnist", resize=32, least=16).shape
@@ -129,9 +134,15 @@ class PictureSet:
     dataset: str
     resize: int | None = None
     least: int = 1
+    splits: bool = True
 
     def __post_init__(self):
         height, width, _ = self.shape
+        if not self.splits and self.dataset != "image_folder":
+            raise ValueError(
+                "`splits` is for pictures of one's own; published sets have theirs. "
+                f"Received: splits={self.splits}, dataset={self.dataset}."
+            )
         if min(height, width) < self.least:
             raise ValueError(
                 f"`resize` must be at least {self.least}: the network shrinks smaller pictures "
@@ -151,4 +162,5 @@ class PictureSet:
             source,
             batch_size=batch_size,
             resize=self.resize,
+            splits=self.splits,
         )

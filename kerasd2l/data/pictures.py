@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import io
+import functools
 import os
-import struct
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
 from kerasd2l.data.source import DataError
+from kerasd2l.pixels import decode_image
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = lazy("tensorflow")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")  # Pillow tries no other: EPS starts a program
 LEAST = 2  # pixels; a side of a single pixel shows nothing
-
-Image = lazy("PIL.Image")
 
 
 class BrokenPicture(DataError):
@@ -26,10 +30,7 @@ class BrokenPicture(DataError):
 
 
 def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
-    """Decode a picture; the pixels are those of an exported model's `image_bytes`.
-
-    Grey by Pillow's "L"; transparent pixels on black; the high byte of 16 bits; the EXIF
-    orientation is ignored.
+    """Decode a picture with the decoder of exported models: `pixels.decode_image`.
 
     Args:
         content: bytes of the file.
@@ -40,21 +41,14 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
         (h, w, channels) uint8.
 
     Raises:
-        BrokenPicture: no picture, a truncated one, or one that is a single pixel wide or high.
+        BrokenPicture: no picture, a truncated one, one of a kind that is not served either, one of
+            more than 16 megapixels, or one that is a single pixel wide or high.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            image.load()
-            pixels = _rgb(image)
-            if channels == 1:
-                pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-    except Image.UnidentifiedImageError as error:
-        what = f"{len(content)} bytes of no known kind of picture" if content else "it is empty"
-        raise BrokenPicture(f"{name} is no whole picture: {what}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, IndexError) as error:
-        raise BrokenPicture(f"{name} is no whole picture: {error}") from error
-    except Image.DecompressionBombError as error:
-        raise BrokenPicture(f"{name} is too large: {error}") from error
+        with tf.device("CPU:0"):
+            pixels = _decoder(channels)(tf.constant(content)).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise BrokenPicture(f"{name} is no whole picture: {_reason(error, content)}") from error
     height, width = pixels.shape[:2]
     if min(height, width) < LEAST:
         raise BrokenPicture(
@@ -63,16 +57,24 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
     return pixels
 
 
-def _rgb(image) -> np.ndarray:
-    """Return (h, w, 3) uint8 of an image that Pillow has loaded."""
-    if image.mode.startswith("I"):  # 16 bits of grey
-        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    has_alpha = image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
-    if has_alpha or (image.mode == "P" and "transparency" in image.info):
-        pixels = np.asarray(image.convert("RGBA")).astype(np.int32)
-        return ((pixels[..., :3] * pixels[..., 3:] + 127) // 255).astype(np.uint8)
-    return np.asarray(image.convert("RGB"))
+@functools.cache
+def _decoder(channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the decoder as a graph, made once."""
+    return tf.function(
+        lambda encoded: decode_image(encoded, channels),
+        input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
+    )
+
+
+def _reason(error: tf.errors.OpError, content: bytes) -> str:
+    """Return what the decoder said, without the names of its nodes."""
+    ours = re.search(r"assertion failed: \[(.*?)\]", error.message)
+    if ours:
+        return ours[1]
+    said = re.sub(r"\{\{.*?\}\}", "", error.message)
+    line = next((line.strip() for line in said.splitlines() if line.strip()), "no reason given")
+    return f"truncated or damaged, {len(content)} bytes ({line})"
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

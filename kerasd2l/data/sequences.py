@@ -15,7 +15,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.data import pipeline
 from kerasd2l.data.pipeline import Batches
 from kerasd2l.data.source import Source, builtin_only
-from kerasd2l.data.text import Tokenizer
+from kerasd2l.data.text import Tokenizer, check_size
 from kerasd2l.data.vocab import Vocab, known_or_counted
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -252,7 +252,12 @@ def corpus_ids(
     min_freq: int = 0,
     vocabulary: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, Vocab]:
-    """Return the token numbers of all lines, one after the other, and the vocabulary."""
+    """Return the token numbers of all lines, one after the other, and the vocabulary.
+
+    Raises:
+        DataError: a text that is too long.
+    """
+    check_size(lines)
     tokens = [tokenizer(line) for line in lines]
     vocab = known_or_counted(vocabulary, tokens, min_freq=min_freq)
     return np.array([i for line in tokens for i in vocab[line]], np.int32), vocab

@@ -190,9 +190,15 @@ def from_tfds(source: Source, dataset: str, files: Sequence[str]) -> bool:
     if source.kind != "auto":
         return source.kind == "tfds"
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
-    there = folder is not None and all((folder / name).is_file() for name in files)
+    there = folder is not None and all(file_in(folder, name).is_file() for name in files)
     prepared = source.tfds_dir / dataset  # a version without this file is not finished
     return not there and any(prepared.glob("*/dataset_info.json"))
+
+
+def file_in(folder: str | os.PathLike, name: str) -> Path:
+    """Return the path of a file of a data set: `NAME.gz` may lie there unpacked, as `NAME`."""
+    packed, plain = Path(folder) / name, Path(folder) / name.removesuffix(".gz")
+    return plain if plain.is_file() and not packed.is_file() else packed
 
 
 def resolve(
@@ -208,7 +214,7 @@ def resolve(
     Args:
         source: Source.
         dataset: str, the data set's folder name, e.g. "fashion_mnist".
-        files: relative names that must all be there.
+        files: relative names that must all be there, as they are or unpacked (see `file_in`).
         fetch: (folder) -> anything; brings the files into the given cache folder and verifies
             them (see downloads.py). None: the data set cannot be downloaded.
         builtin: bool, whether the data set has a stand-in.
@@ -226,7 +232,7 @@ def resolve(
         ways = _ways(dataset, files, fetch, builtin)
         raise DataError(f"{dataset} is not among the sets that are read from TFDS. {ways}")
     folder = None if source.data_dir is None else Path(source.data_dir) / dataset
-    missing = files if folder is None else [name for name in files if not (folder / name).is_file()]
+    missing = [name for name in files if not (folder and file_in(folder, name).is_file())]
     if source.kind in ("auto", "files") and not missing:
         return folder
     if folder is None:

@@ -6,17 +6,15 @@ cleaning and cutting into the graph of a SavedModel.
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from kerasd2l.data import files, limits
 from kerasd2l.data.source import DataError
 
 SPACES = " \t\n\r\f\v"
@@ -182,7 +180,26 @@ def pad_batch(
     return ids, lengths
 
 
-def read_lines(path: str | os.PathLike, *, max_bytes: int = 1 << 30) -> list[str]:
+def check_size(lines: Iterable[str]) -> None:
+    """Refuse a text that is too long to be cut into tokens in memory.
+
+    Raises:
+        DataError: more than `limits.CHARACTERS`.
+    """
+    count = sum(map(len, lines))
+    if count > limits.CHARACTERS:
+        raise DataError(
+            f"the text has {count} characters, at most {limits.CHARACTERS} are cut into tokens. "
+            "Take a part of it."
+        )
+
+
+def read_lines(
+    path: str | os.PathLike,
+    *,
+    max_bytes: int = limits.TEXT_BYTES,
+    max_lines: int = limits.LINES,
+) -> list[str]:
     """Read a UTF-8 text, plain or gzipped, as lines without their ends (LF or CRLF).
 
     Only LF ends a line: other characters that Unicode calls line ends stay what they are, so that
@@ -191,6 +208,7 @@ def read_lines(path: str | os.PathLike, *, max_bytes: int = 1 << 30) -> list[str
     Args:
         path: the file; gzip is recognised by its content.
         max_bytes: int, a longer text is refused.
+        max_lines: int, a text with more lines is refused.
 
     Returns:
         Lines; a last empty one is left out.
@@ -198,26 +216,26 @@ def read_lines(path: str | os.PathLike, *, max_bytes: int = 1 << 30) -> list[str
     Raises:
         DataError: names the file, and the line that is not UTF-8.
     """
-    path = Path(path)
+    lines: list[str] = []
+    size = 0
+    with files.unpacked(path) as file:
+        # a line at a time: of a text that is too long, no more than the limit is ever in memory
+        while line := file.readline(max_bytes + 1 - size):
+            size += len(line)
+            if size > max_bytes:
+                raise DataError(f"{path} is longer than {max_bytes} bytes.")
+            if len(lines) == max_lines:
+                raise DataError(f"{path} has more than {max_lines} lines.")
+            lines.append(_line(path, len(lines) + 1, line))
+    return lines
+
+
+def _line(path: str | os.PathLike, number: int, line: bytes) -> str:
     try:
-        with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                content = file.read(max_bytes + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is truncated or damaged ({error}). Get the file anew.") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    if len(content) > max_bytes:
-        raise DataError(f"{path} is longer than {max_bytes} bytes.")
-    try:
-        text = content.decode("utf-8-sig")
+        text = line.decode("utf-8-sig" if number == 1 else "utf8")
     except UnicodeDecodeError as error:
-        number = content[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{path}, line {number}: not UTF-8 (byte 0x{content[error.start]:02x}). "
+            f"{path}, line {number}: not UTF-8 (byte 0x{error.object[error.start]:02x}). "
             "Save the file in UTF-8."
         ) from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return lines[:-1] if not lines[-1] else lines
+    return text.removesuffix("\n").removesuffix("\r")

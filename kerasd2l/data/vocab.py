@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kerasd2l.data import files
 from kerasd2l.data.source import DataError
 
 UNKNOWN = "<unk>"
@@ -77,11 +78,11 @@ class Vocab:
             DataError: no such file, or not a vocabulary.
         """
         try:
-            tokens = json.loads(Path(path).read_text("utf8"))
+            tokens = files.read_json(path)
             if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
                 raise ValueError("expected a JSON list of texts")
             return cls.from_list(tokens)
-        except (OSError, ValueError) as error:
+        except (DataError, ValueError) as error:
             raise DataError(f"{path} is not a vocabulary: {error}") from error
 
     def save(self, path: str | os.PathLike) -> None:

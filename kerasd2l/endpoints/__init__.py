@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "text_classifier": "classes",
         "decode_image": "images",
         "resize_and_scale": "images",
+        "finite": "numbers",
         "regressor": "numbers",
         "table_regressor": "tables",
         "text_generator": "generation",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.endpoints.numbers import finite
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def binary_classifier(
                 inputs[input_name], f"{input_name} must be finite numbers"
             )
             values = transform(values, assets) if transform else values
-            logits = tf.cast(model(values, training=False), tf.float32)  # (B, 1)
+            logits = finite(model(values, training=False))  # (B, 1)
             ids = tf.cast(logits[:, 0] > 0, tf.int64)
             return {
                 "probabilities": tf.sigmoid(tf.concat([-logits, logits], axis=-1)),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.endpoints.text import TextTable
+from kerasd2l.endpoints.numbers import finite
+from kerasd2l.endpoints.text import MOST_CHARACTERS, TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 else:
     tf = lazy("tensorflow")
+
+
+_STEPS = f"characters must have 1 to {MOST_CHARACTERS} places, lengths must be from 0 to as many"
 
 
 def class_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
@@ -35,7 +39,7 @@ def class_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, 
         )
 
     def answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = tf.cast(logits, tf.float32)
+        logits = finite(logits)
         if logits.shape[-1] != len(names):
             raise ValueError(
                 f"the model has {logits.shape[-1]} outputs, the assets have {len(names)} "
@@ -58,8 +62,8 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     `characters` (B, T) int32 and `lengths` (B,) int32. Both return `probabilities` (B, K) float32,
     `class_ids` (B,) int64 and `class_names` (B,) string; `serving_default` also
     `characters_read` (B,) int32: how many characters of the text the vocabulary knows. Where it is
-    0, of an empty text or one in another script, the classes are a guess. Texts may be of any
-    length.
+    0, of an empty text or one in another script, the classes are a guess. Of a text of more than
+    1000 characters only the last 1000 are read; `predict` refuses more.
 
     The assets need `class_names`, `vocabulary` and `tokenizer`.
 
@@ -79,7 +83,7 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
         answer = class_answers(assets)
 
         def serve(text):
-            characters, lengths = table.encode_padded(text)
+            characters, lengths = table.encode_padded(table.ending(text))
             known = tf.math.count_nonzero(characters, axis=1, dtype=tf.int32)  # 0: unknown, padding
             inputs = {"characters": characters, "lengths": lengths}
             return answer(model(inputs, training=False)) | {"characters_read": known}
@@ -90,7 +94,11 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
         answer = class_answers(assets)
 
         def predict(characters, lengths):
-            inputs = {"characters": characters, "lengths": lengths}
+            steps = tf.shape(characters)[1]
+            fits = (steps >= 1) & (steps <= MOST_CHARACTERS)
+            fits &= tf.reduce_all((lengths >= 0) & (lengths <= steps))
+            with tf.control_dependencies([tf.debugging.Assert(fits, [_STEPS])]):
+                inputs = {"characters": tf.identity(characters), "lengths": lengths}
             return answer(model(inputs, training=False))
 
         return predict

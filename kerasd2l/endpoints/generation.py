@@ -39,7 +39,8 @@ def text_generator(
 
     The prefix is cleaned as the training text was, but white space at its ends stays. Characters or
     words that the vocabulary lacks, and bytes that are not UTF-8, are read as `<unk>`, which is
-    never written. An empty prefix goes on from the most frequent token, which is not shown.
+    never written. Of a prefix of more than 1000 characters only the last 1000 are read; all of it
+    stands in the answer. An empty prefix goes on from the most frequent token, which is not shown.
 
     Args:
         steps: (model) -> the functions that `decoding.generate` needs, usually
@@ -114,7 +115,7 @@ def _writer(
     def write(prefix, num_tokens, temperature, seed):
         num_tokens, temperature = _checked(num_tokens, temperature)
         clean = table.clean(prefix, strip=strip)
-        ids = table.encode(prefix, strip=strip)
+        ids = table.encode(table.ending(prefix), strip=strip)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
         shape = (tf.shape(lengths)[0], table.size)
 

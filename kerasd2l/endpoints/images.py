@@ -10,6 +10,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.endpoints.classes import class_answers
+from kerasd2l.pixels import decode_image
 from kerasd2l.recipe import Endpoint, TensorSpec
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def image_classifier(
     `serving_default` takes `image_bytes` (B,) string, encoded pictures of any size; `predict` takes
     `pixels` (B, H, W, C) float32, what the model was trained on. Both return `probabilities`
     (B, K) float32, `class_ids` (B,) int64 and `class_names` (B,) string. The names are taken from
-    `assets["class_names"]`, the softmax is applied here: the model returns logits.
+    `assets["class_names"]`, the softmax is applied here: the model returns logits. Pictures of more
+    than 16 megapixels, and pixels that are NaN or infinite, are refused.
 
     Args:
         height: int, H, pixels.
@@ -77,7 +79,9 @@ def image_classifier(
 
     def build_pixels(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
         classify = _classifier(model, assets)
-        return lambda pixels: classify(pixels)
+        return lambda pixels: classify(
+            tf.debugging.check_numerics(pixels, "pixels must be finite numbers")
+        )
 
     return (
         Endpoint(
@@ -93,53 +97,6 @@ def image_classifier(
             lambda: {"pixels": np.random.default_rng(0).random((3, *size), dtype="float32")},
         ),
     )
-
-
-def decode_image(encoded: tf.Tensor, channels: int, *, background: int = 0) -> tf.Tensor:
-    """Decode one PNG, JPEG, GIF (first frame), WebP or BMP (24 or 32 bits) inside a graph.
-
-    Colour becomes grey by Pillow's "L": 0.299 R + 0.587 G + 0.114 B, rounded. 16-bit PNGs keep
-    their high byte. Transparent pixels are blended with the background; a single colour declared
-    transparent (tRNS without palette) and the EXIF orientation are ignored.
-
-    Args:
-        encoded: scalar string, the bytes of the file.
-        channels: 1 or 3.
-        background: int 0-255, grey level behind transparent pixels. Default: 0.
-
-    Returns:
-        (h, w, channels) uint8.
-
-    Raises:
-        tf.errors.InvalidArgumentError: the bytes are no such image.
-    """
-    is_png = tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n")
-    image = tf.case(
-        [
-            # channels=4 would be simpler, but fills the alpha of palette PNGs wrongly (TF 2.21)
-            (is_png, lambda: tf.io.decode_png(encoded, channels=0)),
-            (
-                tf.io.is_jpeg(encoded),
-                lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-            ),
-        ],
-        default=lambda: _decode_other(encoded),
-        exclusive=True,
-    )
-    image.set_shape((None, None, None))
-    # 1 to 4 channels and an opaque one: where to find red, green, blue and alpha
-    places = tf.constant([[0, 0, 0, 1], [0, 0, 0, 1], [0, 1, 2, 3], [0, 1, 2, 3]])
-    opaque = tf.fill(tf.concat([tf.shape(image)[:2], [1]], axis=0), tf.constant(255, tf.uint8))
-    image = tf.concat([image, opaque], axis=-1)
-    image = tf.gather(image, places[tf.shape(image)[-1] - 2], axis=-1)  # (h, w, 4)
-    image = tf.cast(image, tf.int32)
-    colour, alpha = image[..., :3], image[..., 3:]
-    colour = (colour * alpha + background * (255 - alpha) + 127) // 255
-    if channels == 1:
-        weights = tf.constant([19595, 38470, 7471])  # Pillow's, over 65536
-        colour = (tf.reduce_sum(colour * weights, axis=-1, keepdims=True) + 32768) // 65536
-    colour.set_shape((None, None, channels))
-    return tf.cast(colour, tf.uint8)
 
 
 def resize_and_scale(height: int, width: int, *, antialias: bool = True) -> Callable:
@@ -169,23 +126,18 @@ def resize_and_scale(height: int, width: int, *, antialias: bool = True) -> Call
     return preprocess
 
 
-def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
-    """Decode GIF, WebP and BMP; refuse BMPs with a palette, which TensorFlow reads as grey."""
-    length = tf.strings.length(encoded)
-    bits = tf.strings.substr(encoded, tf.minimum(28, length), 1)  # bits per pixel, in the header
-    few_bits = tf.logical_and(
-        tf.equal(tf.strings.substr(encoded, 0, 2), b"BM"),
-        tf.reduce_any(tf.equal(bits, tf.constant([b"\x01", b"\x04", b"\x08"]))),
-    )
-    message = "BMP images need 24 or 32 bits per pixel. Save this one as PNG."
-    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(few_bits), [message])]):
-        return tf.io.decode_image(encoded, channels=0, expand_animations=False)
-
-
 def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict]:
-    """Return pixels -> probabilities, class ids and class names."""
+    """Return pixels -> probabilities, class ids and class names; no pictures give no answers."""
     answer = class_answers(assets)
-    return lambda pixels: answer(model(pixels, training=False))
+
+    def classify(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = tf.shape(pixels)[0]
+        blank = tf.zeros((1, *pixels.shape[1:]), pixels.dtype)
+        some = tf.cond(count > 0, lambda: pixels, lambda: blank)  # convolutions fail without any
+        some.set_shape((None, *pixels.shape[1:]))
+        return {key: value[:count] for key, value in answer(model(some, training=False)).items()}
+
+    return classify
 
 
 def _example_pictures(height: int, width: int, channels: int) -> np.ndarray:

@@ -17,6 +17,14 @@ else:
     tf = lazy("tensorflow")
 
 
+_TOO_LARGE = "the numbers given are too large: the answer is no finite number"
+
+
+def finite(answers: tf.Tensor) -> tf.Tensor:
+    """Return a model's answers behind a check that they are finite numbers, as float32."""
+    return tf.debugging.check_numerics(tf.cast(answers, tf.float32), _TOO_LARGE)
+
+
 def regressor(
     shape: tuple[int, ...],
     *,
@@ -33,7 +41,8 @@ def regressor(
         transform: (B, *shape) float32 -> what the model takes; becomes part of the graph.
 
     Returns:
-        An Endpoint. The exported signature refuses NaN and infinity.
+        An Endpoint. The exported signature refuses NaN and infinity, and numbers so large that
+        the answer is no finite one.
 
     Example:
         >>> regressor((2,)).signature["features"].shape
@@ -46,7 +55,7 @@ def regressor(
                 inputs[input_name], f"{input_name} must be finite numbers"
             )
             values = transform(values) if transform else values
-            output = tf.cast(model(values, training=False), tf.float32)  # (B, 1)
+            output = finite(model(values, training=False))  # (B, 1)
             return {"prediction": tf.reshape(output, (-1,))}
 
         return predict

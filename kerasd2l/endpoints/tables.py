@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
+from kerasd2l.endpoints.numbers import finite
+from kerasd2l.recipe import MISSING, Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 else:
     tf = lazy("tensorflow")
-
-MISSING = ("", "NA", "NaN", "nan")  # texts that say that a code is missing
 
 
 def table_regressor(
@@ -30,11 +29,12 @@ def table_regressor(
     """Make the endpoint `serving_default` of a model on encoded rows: one named input per column.
 
     Numbers are (B,) float32, NaN where one is missing; codes are (B,) string, "NA" or "" where one
-    is missing. Inside the graph numbers are standardised and a missing one becomes the mean, and
-    every code becomes a one among zeros. A code that the training data did not have becomes zeros
-    only. What is needed for that comes from the assets: `numeric`, column -> [mean, standard
-    deviation], and `categorical`, column -> codes; the model sees the numbers in the order of
-    `numeric`, then for each column of codes its codes and one place for "missing".
+    is missing (see `recipe.MISSING`), white space around them is left out. Inside the graph numbers
+    are standardised and a missing one becomes the mean, and every code becomes a one among zeros. A
+    code that the training data did not have becomes zeros only. What is needed for that comes from
+    the assets: `numeric`, column -> [mean, standard deviation], and `categorical`, column -> codes;
+    the model sees the numbers in the order of `numeric`, then for each column of codes its codes
+    and one place for "missing".
 
     Args:
         numeric: names of the columns of numbers. An input is named as its column, but for columns
@@ -44,7 +44,8 @@ def table_regressor(
         example: () -> column -> values, valid rows to check the export with.
 
     Returns:
-        An Endpoint. The exported signature refuses infinity.
+        An Endpoint. The exported signature refuses infinity, and numbers that become infinite when
+        they are standardised.
 
     Raises:
         ValueError: no columns, or two with the same name; when exporting, assets that do not have
@@ -74,7 +75,7 @@ def table_regressor(
                 values = tf.stack([inputs[input_name(column)] for column in categorical], axis=1)
                 parts.append(encode_codes(values))
             result = model(tf.concat(parts, axis=1), training=False)  # (B, 1)
-            return {output: tf.cast(tf.reshape(result, (-1,)), tf.float32)}
+            return {output: finite(tf.reshape(result, (-1,)))}
 
         return ServingFunction(predict, resources=tables)
 
@@ -92,10 +93,11 @@ def _numbers(columns: Mapping[str, Sequence[float]]) -> Callable[[tf.Tensor], tf
     mean, deviation = np.array(list(columns.values()), np.float32).reshape(-1, 2).T
 
     def encode(values: tf.Tensor) -> tf.Tensor:
-        finite = tf.logical_not(tf.reduce_any(tf.math.is_inf(values)))
+        missing, scaled = tf.math.is_nan(values), (values - mean) / deviation
+        finite = tf.reduce_all(tf.math.is_finite(scaled) | missing)
         message = "a number is infinite; leave out (NaN) what is not known"
         with tf.control_dependencies([tf.debugging.Assert(finite, [message])]):
-            return tf.where(tf.math.is_nan(values), 0.0, (values - mean) / deviation)
+            return tf.where(missing, 0.0, scaled)
 
     return encode
 
@@ -107,11 +109,8 @@ def _codes(
     places: dict[str, int] = {}
     width = 0
     for column, codes in columns.items():
-        for code in codes:
+        for code in (*codes, ""):  # the last one: missing
             places[f"{column}\t{code}"], width = width, width + 1
-        for word in MISSING:
-            places.setdefault(f"{column}\t{word}", width)
-        width += 1
     if not columns:  # a lookup table must not be empty
         return lambda values: values, []
     # one table for all columns; -1 is the place of no one
@@ -124,6 +123,8 @@ def _codes(
     prefixes = tf.constant([f"{column}\t" for column in columns], tf.string)
 
     def encode(values: tf.Tensor) -> tf.Tensor:
+        values = tf.strings.strip(values)
+        values = tf.where(tf.strings.regex_full_match(values, MISSING), "", values)
         found = table.lookup(prefixes + values)  # (B, c)
         return tf.reduce_sum(tf.one_hot(found, width), axis=1)  # (B, width)
 

@@ -17,6 +17,9 @@ else:
     tf = lazy("tensorflow")
 
 
+MOST_CHARACTERS = 1000  # of a text that is read step by step: one request must not take minutes
+
+
 class TextTable:
     """A tokenizer and its vocabulary as TensorFlow operations and a tracked lookup table.
 
@@ -60,6 +63,12 @@ class TextTable:
     def resources(self) -> list[Any]:
         """What the export must track."""
         return [self._numbers]
+
+    def ending(self, texts: tf.Tensor, most: int = MOST_CHARACTERS) -> tf.Tensor:
+        """Return the last characters of (B,) texts; what is shorter stays as it is."""
+        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        start = tf.maximum(tf.strings.length(texts, unit="UTF8_CHAR") - most, 0)
+        return tf.strings.substr(texts, start, tf.fill(tf.shape(start), most), unit="UTF8_CHAR")
 
     def clean(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.Tensor:
         """Return the texts after replacements, lower case and strip.

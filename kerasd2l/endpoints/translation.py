@@ -1,7 +1,8 @@
 """The signatures of every translator: sentences in, sentences out.
 
-A model of `models.EncoderDecoder`'s kind is all that is needed: `encode(source, lengths)` gives a
-state, `decode(tokens, state)` the logits of the next tokens and the next state.
+A model of `models.EncoderDecoder`'s kind is all that is needed: `begin(source, lengths,
+max_steps=n)` gives a state, `decode(tokens, state)` the logits of the next tokens and the next
+state.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def translate(
     """Translate with a model as its SavedModel would.
 
     Args:
-        model: with `encode` and `decode`.
+        model: with `begin` and `decode`.
         assets: of its data.
         texts: sentences.
         beam_size: int, 1 to 100. Default: 4.
@@ -183,7 +184,7 @@ class _Translator:
         )
         best = decoding.beam_search(
             self._step,
-            self.model.encode(source, lengths),
+            self.model.begin(source, lengths, max_steps=self.num_steps),
             max_steps=self.num_steps,
             beam_size=beam_size,
             length_exponent=length_exponent,

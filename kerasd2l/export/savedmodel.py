@@ -251,7 +251,7 @@ def _named(endpoint: Endpoint, function: ServingFunction) -> Callable[..., dict]
     """Wrap an endpoint's function: inputs by position in, a checked dict of tensors out."""
 
     def serve(*values):
-        outputs = function.call(**dict(zip(endpoint.signature, values, strict=True)))
+        outputs = function.call(**_checked(endpoint, values))
         if not isinstance(outputs, Mapping) or not outputs:
             raise TypeError(
                 f"Endpoint {endpoint.name!r} must return a dict of named outputs, such as "
@@ -267,6 +267,26 @@ def _named(endpoint: Endpoint, function: ServingFunction) -> Callable[..., dict]
 
     serve.__signature__ = _parameters(endpoint, function.defaults)  # type: ignore
     return serve
+
+
+def _checked(endpoint: Endpoint, values: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+    """Return the named inputs behind a check of their shapes, which is part of the graph.
+
+    Nothing checks what comes in when a SavedModel is called, and some wrong shapes end the process.
+    """
+    inputs = {
+        key: tf.ensure_shape(tensor, spec.shape, name=key)
+        for (key, spec), tensor in zip(endpoint.signature.items(), values, strict=True)
+    }
+    batched = [key for key, spec in endpoint.signature.items() if spec.shape]
+    if len(batched) < 2:
+        return inputs
+    sizes = tf.stack([tf.shape(inputs[key])[0] for key in batched])
+    message = f"{', '.join(batched[:3])}{', ...' * (len(batched) > 3)} must be of the same length"
+    with tf.control_dependencies(
+        [tf.debugging.Assert(tf.reduce_all(sizes == sizes[0]), [message])]
+    ):
+        return {key: tf.identity(tensor) for key, tensor in inputs.items()}
 
 
 def _parameters(endpoint: Endpoint, defaults: Mapping[str, Any]) -> inspect.Signature:

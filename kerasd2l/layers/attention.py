@@ -93,11 +93,14 @@ class _Attention(keras.layers.Layer):
         return_weights=False,
         training=False,
     ):
-        weights = masked_softmax(
-            self.scores(queries, keys), valid_lens, mask=attention_mask
-        )  # (B, Q, K)
-        outputs = ops.matmul(self.dropout(weights, training=training), values)  # (B, Q, V)
+        scores = self.scores(queries, keys)  # (B, Q, K)
+        outputs, weights = self._weigh(scores, values, valid_lens, attention_mask, training)
         return (outputs, weights) if return_weights else outputs
+
+    def _weigh(self, scores, values, valid_lens, attention_mask, training):
+        """Return the weighted sum (B, Q, V), and the weights before dropout (B, Q, K)."""
+        weights = masked_softmax(scores, valid_lens, mask=attention_mask)
+        return ops.matmul(self.dropout(weights, training=training), values), weights
 
     def scores(self, queries: Any, keys: Any) -> Any:
         """Return how well each key answers each query: (B, Q, K)."""
@@ -253,6 +256,19 @@ class AdditiveAttention(_Attention):
         """Return the scores of keys that are projected already: (B, Q, K)."""
         hidden = ops.tanh(self.W_q(queries)[:, :, None] + projected_keys[:, None])  # (B, Q, K, H)
         return ops.squeeze(self.w_v(hidden), -1)
+
+    def look(
+        self,
+        queries: Any,
+        projected_keys: Any,
+        values: Any,
+        *,
+        valid_lens: Any = None,
+        training: bool = False,
+    ) -> tuple[Any, Any]:
+        """Attend to keys that are projected already: return (B, Q, V) and the weights (B, Q, K)."""
+        scores = self.scores_of(queries, projected_keys)
+        return self._weigh(scores, values, valid_lens, None, training)
 
     def get_config(self):
         config = {"num_hiddens": self.num_hiddens, "use_bias": self.use_bias}

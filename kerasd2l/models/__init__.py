@@ -3,6 +3,8 @@
 One architecture a file under its own name, in `vision`, `sequence` and `tabular`.
 """
 
+from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
     OneHot,
@@ -22,6 +24,11 @@ from kerasd2l.models.sequence.seq2seq import (
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
 from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.sequence.transformer import (
+    TransformerDecoder,
+    TransformerEncoder,
+    transformer,
+)
 from kerasd2l.models.tabular.construction import (
     MLP,
     FixedHiddenMLP,
@@ -51,10 +58,13 @@ from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.softmax_regression import softmax_regression
 from kerasd2l.models.vision.vgg import vgg
+from kerasd2l.models.vision.vit import ClassToken, vit
 
 __all__ = [
+    "GPT",
     "MLP",
     "CarriedState",
+    "ClassToken",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
@@ -64,10 +74,14 @@ __all__ = [
     "NestMLP",
     "OneHot",
     "RecurrentStack",
+    "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "alexnet",
     "anynet",
+    "bahdanau",
     "batch_norm_lenet",
     "chimera",
     "dense_block",
@@ -99,7 +113,9 @@ __all__ = [
     "step_by_step",
     "tabular_regression",
     "tied_mlp",
+    "transformer",
     "transition_block",
     "vgg",
+    "vit",
     "with_state",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import json
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from kerasd2l.endpoints.tables import input_name
-from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import TensorSpec
-
-MISSING = ("", "na", "nan", "null", "none")
-
-
-class InputError(SavedModelError):
-    """An input that is missing or that the signature cannot take."""
+from kerasd2l.serving.reading import (
+    InputError,
+    cropped,
+    parse_json,
+    read_file,
+    read_rows,
+    read_text,
+    to_number,
+)
 
 
 class ArgumentError(InputError):
@@ -115,26 +116,6 @@ def takes_files(signature: Mapping[str, TensorSpec]) -> bool:
     return len(signature) == 1 and all(_is_file(name, signature[name]) for name in signature)
 
 
-def read_file(word: str) -> bytes:
-    """Read a whole file.
-
-    Raises:
-        InputError: names the file, if it is missing, a folder, empty or not readable.
-    """
-    path = Path(word)
-    if path.is_dir():
-        raise InputError(f"{word} is a folder. Give the files in it, such as {word}/*.png.")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{word} does not exist.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {word}: {error}") from error
-    if not content:
-        raise InputError(f"{word} is empty.")
-    return content
-
-
 def _is_file(name: str, spec: TensorSpec) -> bool:
     return spec.dtype == "string" and name.endswith("_bytes")
 
@@ -145,25 +126,24 @@ def _one(word: str, name: str, spec: TensorSpec) -> np.ndarray:
         return _strings([read_file(word)])
     if spec.dtype == "string":
         if len(spec.shape) > 1:
-            return _array(_json(word, word, spec), spec, word, name)
+            return _array(parse_json(word, word), spec, word, name)
         return _strings([_utf8(word)])
     suffix = Path(word).suffix.lower()
     if suffix == ".npy":
-        read_file(word)
+        content = io.BytesIO(read_file(word))
         try:
-            return _array(np.load(word, allow_pickle=False), spec, word, name)
-        except (ValueError, EOFError, OSError) as error:
+            array = np.lib.format.read_array(content, allow_pickle=False)
+        except Exception as error:  # a damaged header makes numpy's parser raise anything
             raise InputError(f"{word} is no .npy file of numbers: {error}") from error
+        return _array(array, spec, word, name)
     if suffix == ".json":
-        return _array(_json(_text(word), word, spec), spec, word, name)
+        return _array(parse_json(read_text(word), word), spec, word, name)
     if suffix == ".csv":
-        rows = [
-            [_number(cell, spec) for cell in row] for row in csv.reader(_text(word).splitlines())
-        ]
-        return _array([row for row in rows if row], spec, word, name)
+        rows = [[to_number(cell, spec.dtype) for cell in cells] for _, cells in read_rows(word)]
+        return _array(rows, spec, word, name)
     if word.lstrip()[:1] == "[":
-        return _array(_json(word, word, spec), spec, word, name)
-    cells = [_number(cell, spec) for cell in word.split(",")]
+        return _array(parse_json(word, word), spec, word, name)
+    cells = [to_number(cell, spec.dtype) for cell in word.split(",")]
     scalar = len(cells) == 1 and len(spec.shape) <= 1
     return _array(cells[0] if scalar else cells, spec, word, name)
 
@@ -174,9 +154,9 @@ def _several(inputs: Sequence[str], signature: Mapping[str, TensorSpec]) -> dict
     if len(inputs) == 1 and Path(word).suffix.lower() == ".csv":
         return _table(word, signature)
     if len(inputs) == 1 and Path(word).suffix.lower() == ".json":
-        return _objects(_json(_text(word), word), word, signature)
+        return _objects(parse_json(read_text(word), word), word, signature)
     if len(inputs) == 1 and word.lstrip()[:1] in ("{", "["):
-        return _objects(_json(word, word), word, signature)
+        return _objects(parse_json(word, word), word, signature)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in signature}
     for word in inputs:
         name, equals, value = word.partition("=")
@@ -200,7 +180,7 @@ def _objects(value: Any, source: str, signature: Mapping[str, TensorSpec]) -> di
         _check_lengths(arrays)
         return arrays
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value) or not value:
-        raise InputError(f"{_short(source)} is no JSON object. {expectation(signature)}")
+        raise InputError(f"{cropped(source)} is no JSON object. {expectation(signature)}")
     value = [{input_name(key): item for key, item in row.items()} for row in value]
     for row in value:
         _check_names(row, signature, source)
@@ -212,20 +192,29 @@ def _objects(value: Any, source: str, signature: Mapping[str, TensorSpec]) -> di
 
 def _table(word: str, signature: Mapping[str, TensorSpec]) -> dict[str, np.ndarray]:
     """Parse a .csv file with a header; columns that the signature does not know are left out."""
-    reader = csv.DictReader(_text(word).splitlines())
-    reader.fieldnames = [input_name(column) for column in reader.fieldnames or ()]
-    _check_names(reader.fieldnames, signature, word, extra=True)
-    rows = list(reader)
+    (_, header), *rows = read_rows(word)
+    names = [input_name(column) for column in header]
+    _check_names(names, signature, word, extra=True)
+    twice = [name for name in signature if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{word} has the column {twice[0]} twice.")
     if not rows:
         raise InputError(f"{word} has a header but no rows.")
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise InputError(
+                f"{word}, line {number}: expected {len(header)} cells, as in the header. "
+                f"Received: {len(cells)}."
+            )
     arrays = {}
     for name, spec in signature.items():
-        cells = [row[name] if row[name] is not None else "" for row in rows]
+        place = names.index(name)
+        column = [cells[place] for _, cells in rows]
         if spec.dtype == "string":
-            arrays[name] = _array(cells, spec, word, name)
+            arrays[name] = _array(column, spec, word, name)
         else:
             try:
-                numbers = [_number(cell, spec) for cell in cells]
+                numbers = [to_number(cell, spec.dtype) for cell in column]
             except InputError as error:
                 raise InputError(f"{word}, column {name}: {error}") from None
             arrays[name] = _array(numbers, spec, word, name)
@@ -239,27 +228,40 @@ def _array(value: Any, spec: TensorSpec, source: str, name: str) -> np.ndarray:
     if spec.dtype == "string":
         array = np.array(value, dtype=object)
         if not all(isinstance(item, str) for item in array.flat):
-            raise InputError(f"{_short(source)} is not text: {expected}.")
+            raise InputError(f"{cropped(source)} is not text: {expected}.")
         array = _strings([_utf8(item) for item in array.flat]).reshape(array.shape)
     else:
         try:
             array = np.asarray(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise InputError(
-                f"{_short(source)} has rows of different length: {expected}."
+                f"{cropped(source)} has rows of different length: {expected}."
             ) from None
-        kind = np.dtype(spec.dtype) if spec.dtype != "bfloat16" else np.dtype("float32")
-        if array.dtype.kind not in "biuf" or (kind.kind in "iu" and np.any(array != array // 1)):
-            raise InputError(f"{_short(source)} cannot be used: {expected}.")
-        array = array.astype(kind)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"{cropped(source)} cannot be used: {expected}.")
+        array, whole = _converted(array, spec.dtype)
+        if not whole:
+            raise InputError(
+                f"{cropped(source)} has a number that no {spec.dtype} holds: {expected}."
+            )
     if array.ndim == len(spec.shape) - 1:
         array = array[None]
     fits = array.ndim == len(spec.shape) and all(
         want in (None, have) for want, have in zip(spec.shape[1:], array.shape[1:], strict=True)
     )
     if not fits:
-        raise InputError(f"{_short(source)} has the shape {array.shape}: {expected}.")
+        raise InputError(f"{cropped(source)} has the shape {array.shape}: {expected}.")
     return array
+
+
+def _converted(array: np.ndarray, dtype: str) -> tuple[np.ndarray, bool]:
+    """Convert numbers, and tell whether all are still the same, but for rounding to a float."""
+    kind = np.dtype(dtype) if dtype != "bfloat16" else np.dtype("float32")
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = array.astype(kind)
+    if kind.kind in "iu":
+        return converted, bool(np.all(converted == array))
+    return converted, bool(np.all(np.isfinite(converted) | ~np.isfinite(array)))
 
 
 def _utf8(text: str) -> bytes:
@@ -280,42 +282,11 @@ def _join(
         return parts[-1]
     if len({part.shape[1:] for part in parts}) > 1:
         shapes = ", ".join(
-            f"{_short(source)}: {part.shape[1:]}"
+            f"{cropped(source)}: {part.shape[1:]}"
             for source, part in zip(sources, parts, strict=False)
         )
         raise InputError(f"examples of different shape cannot be one batch of {name} ({shapes}).")
     return np.concatenate(parts)
-
-
-def _text(word: str) -> str:
-    try:
-        return read_file(word).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{word} is not UTF-8 text: {error}") from error
-
-
-def _json(text: str, source: str, spec: TensorSpec | None = None) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{_short(source)} is not JSON: {error}") from error
-
-
-def _number(cell: str, spec: TensorSpec) -> float | int:
-    """Turn text into a number; what is missing becomes NaN where the dtype has one."""
-    text = cell.strip()
-    if spec.dtype in ("float16", "bfloat16", "float32", "float64"):
-        if text.lower() in MISSING:
-            return float("nan")
-        kinds: tuple[type, ...] = (float,)
-    else:
-        kinds = (int, float)
-    for kind in kinds:
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    raise InputError(f"{_short(cell)!r} is not a number ({spec.dtype}).")
 
 
 def _check_names(
@@ -335,7 +306,7 @@ def _check_names(
         )
     missing = [name for name in signature if name not in names]
     if missing and complete:
-        raise InputError(f"{_short(source)} has no value for {', '.join(missing)}.")
+        raise InputError(f"{cropped(source)} has no value for {', '.join(missing)}.")
 
 
 def _check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
@@ -343,13 +314,6 @@ def _check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise InputError(f"the inputs have different numbers of examples ({listed}).")
-
-
-def _short(word: str, length: int = 60) -> str:
-    """Crop what is long, but no file name."""
-    if len(word) <= length or Path(word).suffix.lower() in (".csv", ".json", ".npy"):
-        return word
-    return word[: length - 3] + "..."
 
 
 def _near_matches(word: str, known: Iterable[str]) -> str:

@@ -23,10 +23,13 @@ class Pictures:
     Args:
         dataset: str, a name of `data.load_pictures`; "image_folder": one's own pictures.
         resize: int, pixels of a side, or None for the data set's own size.
+        splits: bool, of one's own pictures: whether folders called train and test are splits; no:
+            they are classes.
     """
 
     dataset: data.Dataset = "fashion_mnist"
     resize: int | None = None
+    splits: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ def image_classification(
     Raises:
         ValueError: pictures that are too small.
     """
-    chosen = data.PictureSet(pictures.dataset, resize=pictures.resize, least=least)
+    chosen = data.PictureSet(
+        pictures.dataset, resize=pictures.resize, least=least, splits=pictures.splits
+    )
     height, width, channels = chosen.shape
     return Recipe(
         section=section,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kerasd2l import data, endpoints, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
+from kerasd2l.tasks.descent import ClippedAdam, ClippedDescent
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -61,23 +62,6 @@ class Network:
 
 
 @dataclass(frozen=True)
-class ClippedDescent:
-    """Stochastic gradient descent with clipped gradients.
-
-    Args:
-        learning_rate: float > 0.
-        clip_norm: float > 0, the longest gradient: the norm over all weights.
-        batch_size: int >= 1, the global batch.
-        epochs: int >= 1, passes over the text.
-    """
-
-    learning_rate: float = 1.0
-    clip_norm: float = 1.0
-    batch_size: int = 32
-    epochs: int = 500
-
-
-@dataclass(frozen=True)
 class Writing:
     """What the served model writes.
 
@@ -120,8 +104,52 @@ def language_model(
     _check_sizes(
         num_hiddens=num_hiddens, num_layers=network.num_layers, clip_norm=descent.clip_norm
     )
-    text = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}[corpus.corpus]
     carried = corpus.partition == "sequential"
+
+    def build(vocab_size: int) -> Any:
+        return models.language_model(
+            vocab_size,
+            _recurrent_layers(cell, num_hiddens, network, bidirectional),
+            embed_size=network.embed_size,
+            state="carried" if carried else "zero",
+            batch_size=descent.batch_size,
+            output_initializer=_small() if network.by_hand else "glorot_uniform",
+            name=section.replace("-", "_"),
+        )
+
+    return next_token(
+        section,
+        build,
+        corpus=corpus,
+        descent=descent,
+        writing=writing,
+        carried=carried,
+        expected=_expected(published, network, corpus, descent),
+    )
+
+
+def next_token(
+    section: str,
+    build: Callable[[int], Any],
+    *,
+    corpus: Corpus,
+    descent: ClippedDescent | ClippedAdam,
+    writing: Writing,
+    carried: bool = False,
+    expected: Expected | None = None,
+) -> Recipe:
+    """Make the recipe of any model that tells the next token.
+
+    Args:
+        section: str, the book's label.
+        build: (vocab_size) -> keras.Model that `models.step_by_step` takes apart.
+        corpus: the text.
+        descent: the optimizer's numbers.
+        writing: of the served model.
+        carried: bool, the model carries a state from batch to batch.
+        expected: the published figure, or None.
+    """
+    text = {"time_machine": data.time_machine, "shakespeare": data.shakespeare}[corpus.corpus]
     return Recipe(
         section=section,
         dataset=corpus.corpus,
@@ -135,18 +163,8 @@ def language_model(
             level=corpus.token,
             mark_start=carried,
         ),
-        model=lambda d: models.language_model(
-            len(d.assets["vocabulary"]),
-            _recurrent_layers(cell, num_hiddens, network, bidirectional),
-            embed_size=network.embed_size,
-            state="carried" if carried else "zero",
-            batch_size=descent.batch_size,
-            output_initializer=_small() if network.by_hand else "glorot_uniform",
-            name=section.replace("-", "_"),
-        ),
-        optimizer=lambda: keras.optimizers.SGD(
-            descent.learning_rate, global_clipnorm=descent.clip_norm
-        ),
+        model=lambda d: build(len(d.assets["vocabulary"])),
+        optimizer=descent.optimizer,
         loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=lambda: [metrics.Perplexity()],
         epochs=descent.epochs,
@@ -157,7 +175,7 @@ def language_model(
             temperature=writing.temperature,
             prefix=PREFIX,
         ),
-        expected=_expected(published, network, corpus, descent),
+        expected=expected,
         small_steps=True,
     )
 

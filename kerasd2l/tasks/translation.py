@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
+from kerasd2l.tasks.descent import ClippedAdam
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -53,26 +55,6 @@ class Network:
 
 
 @dataclass(frozen=True)
-class ClippedAdam:
-    """Adam with clipped gradients.
-
-    Keras' Adam: its epsilon counts before the bias correction, so that the first steps of rarely
-    seen words are smaller than PyTorch's. `optimizers.Adam` has the book's formula.
-
-    Args:
-        learning_rate: float > 0.
-        clip_norm: float > 0, the longest gradient: the norm over all weights.
-        batch_size: int >= 1, the global batch.
-        epochs: int >= 1, passes over the pairs.
-    """
-
-    learning_rate: float = 0.005
-    clip_norm: float = 1.0
-    batch_size: int = 64
-    epochs: int = 300
-
-
-@dataclass(frozen=True)
 class Search:
     """How the served model searches.
 
@@ -85,37 +67,21 @@ class Search:
     length_exponent: float = 0.75
 
 
-def translation(
-    section: str,
-    cell: Literal["gru", "lstm"],
-    *,
-    pairs: Pairs,
-    network: Network,
-    descent: ClippedAdam,
-    search: Search,
-    use_context: bool = True,
-) -> Recipe:
-    """Make the recipe of a recurrent translator.
+def recurrent(
+    cell: Literal["gru", "lstm"], network: Network, *, use_context: bool = True
+) -> Callable[[int, int], Any]:
+    """Return the builder of a recurrent translator.
 
     Args:
-        section: str, the book's label.
-        cell: the kind of its recurrent layers.
-        pairs: the data.
-        network: the sizes.
-        descent: the optimizer's numbers.
-        search: of the served model.
+        cell: the kind of its layers.
+        network: their sizes.
         use_context: bool, join the encoder's last state to every step of the decoder.
-
-    Raises:
-        ValueError: `clip_norm` is not positive.
     """
-    if descent.clip_norm <= 0:
-        raise ValueError(f"`clip_norm` must be positive. Received: clip_norm={descent.clip_norm}.")
 
-    def build(loaded: Any) -> Any:
+    def build(source_vocab_size: int, target_vocab_size: int) -> Any:
         return models.seq2seq(
-            len(loaded.assets["source_vocabulary"]),
-            len(loaded.assets["target_vocabulary"]),
+            source_vocab_size,
+            target_vocab_size,
             embed_size=network.embed_size,
             num_hiddens=network.num_hiddens,
             num_layers=network.num_layers,
@@ -124,6 +90,32 @@ def translation(
             use_context=use_context,
             name=f"seq2seq_{cell}",
         )
+
+    return build
+
+
+def translation(
+    section: str,
+    build: Callable[[int, int], Any],
+    *,
+    pairs: Pairs,
+    descent: ClippedAdam,
+    search: Search,
+) -> Recipe:
+    """Make the recipe of a translator.
+
+    Args:
+        section: str, the book's label.
+        build: (source_vocab_size, target_vocab_size) -> models.EncoderDecoder.
+        pairs: the data.
+        descent: the optimizer's numbers.
+        search: of the served model.
+
+    Raises:
+        ValueError: `clip_norm` is not positive.
+    """
+    if descent.clip_norm <= 0:
+        raise ValueError(f"`clip_norm` must be positive. Received: clip_norm={descent.clip_norm}.")
 
     return Recipe(
         section=section,
@@ -138,10 +130,10 @@ def translation(
             longer=pairs.longer,
             weights=pairs.divide_by,
         ),
-        model=build,
-        optimizer=lambda: keras.optimizers.Adam(
-            descent.learning_rate, epsilon=1e-8, global_clipnorm=descent.clip_norm
+        model=lambda d: build(
+            len(d.assets["source_vocabulary"]), len(d.assets["target_vocabulary"])
         ),
+        optimizer=descent.optimizer,
         # the weights that come with the labels leave out the padding
         loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=lambda: [metrics.Perplexity(ignore_id=data.translation.PAD)],

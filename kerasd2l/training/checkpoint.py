@@ -154,6 +154,8 @@ def read(path: Path) -> Checkpoint:
     """Read a checkpoint file; a damaged one raises one of many kinds of errors."""
     # numpy leaves a damaged file open that it has opened itself
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        if sum(info.file_size for info in archive.zip.infolist()) > path.stat().st_size:
+            raise ValueError("it unpacks to more bytes than it has, and was never packed")
         arrays = {name: archive[name] for name in archive.files}
     position = json.loads(arrays.pop(_POSITION).tobytes().decode("utf8"))
     lost = set(position.pop(_NAMES, arrays)) ^ set(arrays)

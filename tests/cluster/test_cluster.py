@@ -111,6 +111,11 @@ def test_ipv6_addresses():
     [
         ("{'cluster': 1}", r"TF_CONFIG is not valid JSON: .* Received: .* Write it like"),
         ("[1]", r"TF_CONFIG must be a JSON object\. Received: '\[1\]'"),
+        ("[" * 100_000, r"TF_CONFIG is not valid JSON: "),
+        ('{"cluster":' * 30_000 + "1" + "}" * 30_000, r"TF_CONFIG is not valid JSON: "),
+        ('{"cluster": {"worker": [' + "[" * 900 + "]" * 900 + "]}}", r"TF_CONFIG|address"),
+        ('{"cluster": {"worker": ' + "9" * 5000 + "}}", r"TF_CONFIG is not valid JSON: "),
+        (config(TWO, {"type": "worker", "index": "9" * 5000}), r"must be a whole number"),
         (config(["a:1", "b:1"]), r'"cluster" must map task types .* Received: \[\'a:1\', '),
         (config({"worker": "a:1"}), r'"worker" must be a list .* Received: \'a:1\''),
         (config(TWO, None), r'"cluster" of 2 tasks but no "task".*wait for ever.*Add'),

@@ -41,7 +41,7 @@ def test_reads_plain_and_gzip(tmp_path, pack):
         (header(1, 28, 28)[:-1], "a truncated header"),
         (idx_bytes(IMAGES)[:-1], "expected 2352 bytes of content .* received only 2351"),
         (idx_bytes(IMAGES) + b"\0", "expected 2352 bytes of content .* received more"),
-        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "at most 1073741824 bytes of content"),
+        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "at most 268435456 bytes of content"),
     ],
 )
 def test_damaged(tmp_path, pack, content, match):
@@ -52,7 +52,7 @@ def test_damaged(tmp_path, pack, content, match):
 
 
 def test_absurd_size_takes_no_memory(tmp_path):
-    path = written(tmp_path, header(10**6, 28, 28) + bytes(100))
+    path = written(tmp_path, header(300_000, 28, 28) + bytes(100))
     tracemalloc.start()
     with pytest.raises(DataError, match="received only 100"):
         idx.read(path, 3)
@@ -64,7 +64,7 @@ def test_absurd_size_takes_no_memory(tmp_path):
 @pytest.mark.parametrize("cut", [1, 8, 30, 200])
 def test_truncated_gzip(tmp_path, cut):
     path = written(tmp_path, gzip.compress(idx_bytes(IMAGES))[:-cut])
-    with pytest.raises(DataError, match="whole gzip data, received a truncated or damaged one"):
+    with pytest.raises(DataError, match="whole gzip data: truncated or damaged"):
         idx.read(path, 3)
 
 

@@ -145,7 +145,7 @@ def test_a_file_that_is_no_table_is_refused(files, content, message):
 @pytest.mark.parametrize(("end", "count"), [(",more", 82), ("\n1,60", 2), ("", 80)])
 def test_rows_that_do_not_fit_the_header_are_refused(files, end, count):
     text = (files / "train.csv").read_text().rstrip("\n")
-    (files / "train.csv").write_text(text + end if end else text.rpartition(",")[0])
+    (files / "train.csv").write_text((text + end if end else text.rpartition(",")[0]) + "\n")
     line = 22 if "\n" in end else 21
     with pytest.raises(DataError, match=rf"line {line}: expected 81 cells.*Received: {count}\."):
         load(files)

@@ -60,6 +60,19 @@ def test_files(module, kind, tmp_path, idx_files):
 
 
 @both
+@pytest.mark.parametrize("kind", ["files", "auto"])
+def test_unpacked_files(module, kind, tmp_path, idx_files):
+    files, arrays = idx_files
+    unpacked = {name.removesuffix(".gz"): gzip.decompress(files[name]) for name in files}
+    packed = idx.LABELS["test"]  # some may still be packed
+    unpacked[packed] = files[packed]
+    del unpacked[packed.removesuffix(".gz")]
+    write(tmp_path / name_of(module), unpacked)
+    data = module.load(Source(kind, tmp_path), batch_size=8)
+    check(data, arrays, FASHION if module is fashion_mnist else list("0123456789"))
+
+
+@both
 @pytest.mark.parametrize("kind", ["download", "auto"])
 def test_download(module, kind, server, monkeypatch, tmp_path, idx_files):
     files, arrays = idx_files

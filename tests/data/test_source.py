@@ -1,3 +1,4 @@
+import gzip
 import subprocess
 import sys
 import time
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kerasd2l.data import DataError, Source, resolve
+from kerasd2l.data.sets import diabetes, names, shakespeare, translation
 
 
 def test_defaults_come_from_the_environment(monkeypatch, tmp_path):
@@ -116,3 +118,38 @@ def test_importing_the_data_sets_loads_no_tensorflow():
         "sys.exit('tensorflow' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+UNPACKED = {
+    "multi30k": lambda source: translation.pairs(source),
+    "names": lambda source: (names.load(source).size, diabetes.load(source).size),
+    "shakespeare": lambda source: shakespeare.text(source),
+}
+
+
+@pytest.mark.parametrize("dataset", UNPACKED)
+def test_what_lies_there_unpacked_is_the_same_data(tmp_path, dataset):
+    rows = [[0.1 * i, 0, 0, 0, 0, 0, 0, 0, i % 2] for i in range(10)] * 2
+    contents = {
+        "multi30k": dict.fromkeys(
+            [f"{n}.{s}.gz" for n in ("train", "val", "test_2016_flickr") for s in ("en", "fr")],
+            "a .\nb .\n",
+        ),
+        "names": {
+            "names_train.csv.gz": "Li,Chinese\nMo,Irish\n",
+            "names_test.csv.gz": "Li,Chinese\n",
+            "diabetes.csv.gz": "".join(",".join(map(str, row)) + "\n" for row in rows),
+        },
+        "shakespeare": {"shakespeare.txt.gz": "To be\n"},
+    }[dataset]
+    found = []
+    for unpacked in (False, True):
+        folder = tmp_path / str(unpacked) / dataset
+        folder.mkdir(parents=True)
+        for name, content in contents.items():
+            if unpacked:
+                (folder / name.removesuffix(".gz")).write_text(content)
+            else:
+                (folder / name).write_bytes(gzip.compress(content.encode()))
+        found.append(UNPACKED[dataset](Source("files", folder.parent)))
+    assert found[0] == found[1]

@@ -86,7 +86,7 @@ def test_read_lines_names_file_and_line(tmp_path):
     with pytest.raises(DataError, match=r"latin\.txt, line 2: not UTF-8 \(byte 0xf6\)"):
         read_lines(path)
     path.write_bytes(gzip.compress(b"x" * 1000)[:-9])
-    with pytest.raises(DataError, match=r"latin\.txt is truncated or damaged"):
+    with pytest.raises(DataError, match=r"latin\.txt is not whole gzip data: truncated or damaged"):
         read_lines(path)
     path.write_bytes(b"123456")
     with pytest.raises(DataError, match="longer than 5 bytes"):

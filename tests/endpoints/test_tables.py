@@ -1,9 +1,12 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
+from kerasd2l.data.sets import kaggle_house
 from kerasd2l.endpoints import table_regressor
+from kerasd2l.endpoints.tables import input_name
 from kerasd2l.export import export
 from kerasd2l.serving import InputError, load
 from kerasd2l.testing import check_endpoint
@@ -89,3 +92,40 @@ def test_wrong_columns_are_refused():
         table_regressor(["a b"], ["a_b", "a b"], output="y", example=lambda: {})
     with pytest.raises(ValueError, match=r"must describe the categorical columns"):
         endpoint().build(model(), {**ASSETS, "categorical": {"street": ["Pave"]}})
+
+
+SPELLINGS = ["", "NA", "na", " NA ", "NaN", "nan", "null", "NULL", "\tnull"]
+
+
+@pytest.mark.parametrize("word", SPELLINGS)
+def test_training_and_graph_agree_on_what_is_missing(tmp_path, word):
+    table = pd.DataFrame({name: ["1", "2", word] for name in kaggle_house.NUMERIC})
+    for column in kaggle_house.CATEGORICAL:
+        table[column] = ["None", " b ", word]
+    table.assign(Id=["1", "2", "3"], SalePrice="5").to_csv(tmp_path / "t.csv", index=False)
+    rows = kaggle_house.read(tmp_path / "t.csv", labelled=True)
+    encoding = kaggle_house.Encoding.of(rows)
+    assert encoding.categorical["Alley"] == ["None", "b"], "None is a code, spaces are none"
+    seen = []
+
+    def model(x, training):
+        seen.append(x.numpy())
+        return x[:, :1]
+
+    regressor = table_regressor(
+        list(kaggle_house.NUMERIC), list(kaggle_house.CATEGORICAL), output="y", example=dict
+    )
+    columns = {input_name(name): tf.constant(table[name]) for name in kaggle_house.CATEGORICAL}
+    numbers = tf.constant([1.0, 2.0, np.nan])
+    columns |= {input_name(name): numbers for name in kaggle_house.NUMERIC}
+    regressor.build(model, encoding.assets)(**columns)
+    np.testing.assert_allclose(seen[0], encoding(rows), atol=1e-6)
+    missing = [i for i, name in enumerate(encoding.names) if name.endswith("_nan")]
+    assert (seen[0][2, missing] == 1).all() and seen[0].sum(1)[2] == len(missing)
+
+
+def test_a_number_that_overflows_when_it_is_scaled_is_refused():
+    numbers = table_regressor(["area"], [], output="y", example=dict)
+    predict = numbers.build(model(1), {"numeric": {"area": [0.0, 1e-3]}, "categorical": {}})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a number is infinite"):
+        predict(area=tf.constant([1e37]))

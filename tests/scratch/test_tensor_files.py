@@ -50,3 +50,22 @@ def test_a_damaged_or_strange_file_is_refused(tmp_path):
         load_tensors(path)
     with pytest.raises(OSError, match=r"none\.npz"):
         load_tensors(tmp_path / "none.npz")
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_takes_no_memory(tmp_path):
+    path = tmp_path / "t.npz"
+    names = np.frombuffer(b'["x"]', np.uint8)
+    np.savez_compressed(path, x=np.zeros(1 << 24, np.uint8), structure=names)
+    with pytest.raises(ValueError, match="was not written by save_tensors"):
+        load_tensors(path)
+
+
+def test_a_tensor_is_there_once_however_often_it_is_named(tmp_path):
+    names = np.frombuffer(b'["x", "x", "x"]', np.uint8)
+    np.savez(tmp_path / "t.npz", x=np.zeros(10, np.uint8), structure=names)
+    with pytest.raises(ValueError, match="was not written by save_tensors"):
+        load_tensors(tmp_path / "t.npz")
+    deep = np.frombuffer(b"[" * 100_000, np.uint8)
+    np.savez(tmp_path / "t.npz", structure=deep)
+    with pytest.raises(ValueError, match="was not written by save_tensors"):
+        load_tensors(tmp_path / "t.npz")

@@ -159,3 +159,81 @@ def test_a_table_is_a_batch(tmp_path):
     table.write_text("rooms,area,street\n,70,x\n")
     with pytest.raises(InputError, match=r"'' is not a number"):
         parse([str(table)], HOUSE)
+
+
+MISSING = ("", "  ", "NA", " na\t", "NaN", "nan ", "null", " NULL", "Null")
+
+
+@pytest.mark.parametrize("word", MISSING)
+def test_every_spelling_of_missing_is_missing_for_numbers(tmp_path, word):
+    table = tmp_path / "houses.csv"
+    table.write_text(f"rooms,area,street\n1,{word},x\n")
+    assert np.isnan(parse([str(table)], HOUSE)["area"]).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("1,2,x\n2,3\n", r"line 3: expected 3 cells, as in the header\. Received: 2\."),
+        ("1,2,x\n\n2,3,x\n3", r"line 5: expected 3 cells.*Received: 1\."),
+        ("1,2,x,y\n", r"line 2: expected 3 cells.*Received: 4\."),
+        ('1,2,"a\nb"\n2,3\n', r"line 4: expected 3 cells"),
+        ("1,2," + "x" * 200_000 + "\n", r"line 2: field larger than field limit"),
+        ("1,2" + ",x" * 20_000 + "\n", r"line 2: more than 10000 cells"),
+    ],
+)
+def test_a_row_that_does_not_fit_its_header_is_no_answer(tmp_path, rows, message):
+    table = tmp_path / "houses.csv"
+    table.write_text("rooms,area,street\n" + rows)
+    with pytest.raises(InputError, match=message):
+        parse([str(table)], HOUSE)
+
+
+def test_a_cell_may_hold_a_line_end_and_a_column_stands_there_once(tmp_path):
+    table = tmp_path / "houses.csv"
+    table.write_text('rooms,area,street\n1,2,"a\nb"\n')
+    assert parse([str(table)], HOUSE)["street"].tolist() == [b"a\nb"]
+    table.write_text("rooms,area,street,area\n1,2,x,3\n")
+    with pytest.raises(InputError, match="has the column area twice"):
+        parse([str(table)], HOUSE)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "1e300,0,0",
+        "1e400,0,0",
+        "9" * 5000 + ",0,0",
+        "[1e300,0,0]",
+        "[1e400,0,0]",
+        f"[{'9' * 400},0,0]",
+        f"[{'9' * 400},0.5,0]",
+    ],
+)
+def test_a_number_too_large_for_the_signature_is_refused(word):
+    with pytest.raises(InputError, match=r"holds|is not a number|is not JSON|cannot be used|takes"):
+        parse([word], VECTOR)
+
+
+@pytest.mark.parametrize("word", ["4294967296,1", "[4294967296,1]", "1e20,1", "-1e300,1"])
+def test_a_whole_number_never_becomes_another_one(word):
+    with pytest.raises(InputError, match=r"no int32 holds"):
+        parse([word], IDS)
+
+
+def test_files_are_read_up_to_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr("kerasd2l.serving.reading.MOST_TEXT", 100)
+    (tmp_path / "a.csv").write_text("1,2,3\n" * 100)
+    with pytest.raises(InputError, match="too large: at most 100 bytes"):
+        parse([str(tmp_path / "a.csv")], VECTOR)
+    (tmp_path / "deep.json").write_text("[" * 90)
+    with pytest.raises(InputError, match="is not JSON"):
+        parse([str(tmp_path / "deep.json")], VECTOR)
+    (tmp_path / "huge.npy").write_bytes(npy_header(shape="(100000000000000,)"))
+    with pytest.raises(InputError, match=r"huge\.npy is no \.npy file"):
+        parse([str(tmp_path / "huge.npy")], VECTOR)
+
+
+def npy_header(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)

@@ -308,6 +308,15 @@ def test_any_damage_is_noticed_or_harmless(tmp_path):
     assert noticed > len(good) // 2
 
 
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_damaged(tmp_path):
+    place = np.frombuffer(b'{"step": 1}', np.uint8)
+    zeros = np.zeros(1 << 24, np.uint8)
+    np.savez_compressed(tmp_path / "step-000000001.npz", position=place, x=zeros)
+    said = []
+    assert Checkpoints(tmp_path, say=said.append).newest() is None
+    assert "unpacks to more bytes than it has" in said[0]
+
+
 def test_leftovers_of_a_killed_writer_are_removed(tmp_path):
     leftover = tmp_path / ".step-000000007.npz.4711.tmp"
     leftover.write_bytes(b"half")

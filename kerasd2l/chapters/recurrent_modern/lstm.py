@@ -5,7 +5,8 @@ from __future__ import annotations
 from kerasd2l import figures, layers, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
+from kerasd2l.tasks.descent import ClippedDescent
+from kerasd2l.tasks.language_model import Corpus, Network, Writing, language_model
 
 np = lazy("numpy")
 memory = lazy("kerasd2l.scratch.memory")

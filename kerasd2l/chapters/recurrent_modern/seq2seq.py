@@ -11,7 +11,8 @@ from typing import Any
 from kerasd2l import data, endpoints, export, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.translation import ClippedAdam, Network, Pairs, Search, translation
+from kerasd2l.tasks.descent import ClippedAdam
+from kerasd2l.tasks.translation import Network, Pairs, Search, recurrent, translation
 
 keras = lazy("keras")
 metrics = lazy("kerasd2l.metrics")
@@ -43,9 +44,8 @@ def seq2seq_gru(
     """
     return translation(
         "seq2seq",
-        "gru",
+        recurrent("gru", network),
         pairs=pairs,
-        network=network,
         descent=descent,
         search=search,
     )
@@ -68,12 +68,10 @@ def seq2seq_lstm(
     """
     return translation(
         "seq2seq",
-        "lstm",
+        recurrent("lstm", network, use_context=use_context),
         pairs=pairs,
-        network=network,
         descent=descent,
         search=search,
-        use_context=use_context,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kerasd2l.recipe import Recipe
+from kerasd2l.tasks.descent import ClippedDescent
 from kerasd2l.tasks.language_model import (
-    ClippedDescent,
     Corpus,
     Network,
     Writing,

@@ -7,7 +7,8 @@ from typing import Any
 from kerasd2l import data, figures, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult, Recipe
-from kerasd2l.tasks.language_model import ClippedDescent, Corpus, Network, Writing, language_model
+from kerasd2l.tasks.descent import ClippedDescent
+from kerasd2l.tasks.language_model import Corpus, Network, Writing, language_model
 
 keras = lazy("keras")
 np = lazy("numpy")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerasd2l import data, figures, training
+from kerasd2l import data, endpoints, figures, training
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import (
     Demo,
@@ -116,7 +116,7 @@ def _forecaster(model: Any) -> Callable[[Any, Any], dict]:
             return i + 1, tf.concat([last[:, 1:], value], axis=1), found.write(i, value[:, 0])
 
         _, _, found = tf.while_loop(lambda i, *_: i < steps, step, (0, history, found))
-        return {"predictions": tf.transpose(found.stack())}  # (B, steps)
+        return {"predictions": endpoints.finite(tf.transpose(found.stack()))}  # (B, steps)
 
     return forecast
 

@@ -7,7 +7,17 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kerasd2l.data import archive, downloads, pickled, pictures, pipeline, source, tfds_sets
+from kerasd2l.data import (
+    archive,
+    downloads,
+    files,
+    limits,
+    pickled,
+    pictures,
+    pipeline,
+    source,
+    tfds_sets,
+)
 from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
@@ -35,7 +45,7 @@ _BATCHES = {
     "test": ("test_batch",),
 }
 _RECORD = 1 + 3 * 32 * 32  # label, then the red, green and blue planes
-_MAX_BATCH = 64 << 20
+_MAX_PICTURE = 1 << 16  # bytes of a file with 32 x 32 pixels: a PNG has some 2500
 
 
 def load(
@@ -98,7 +108,10 @@ def _present(where: Source) -> tuple[str, ...]:
     )
     if where.kind in ("auto", "files") and where.data_dir is not None:
         folder = Path(where.data_dir) / "cifar10"
-        there = [sum((folder / name).is_file() for name in form) / len(form) for form in forms]
+        there = [
+            sum(source.file_in(folder, name).is_file() for name in form) / len(form)
+            for form in forms
+        ]
         if any(there):
             return forms[there.index(max(there))]
     return (BINARY,)
@@ -118,10 +131,13 @@ def read(folder: Path, files: tuple[str, ...]) -> tuple[tuple[np.ndarray, np.nda
         DataError: something is missing, damaged or not CIFAR-10.
     """
     if files == PICTURES:
-        return tuple(_read_pictures(folder / name, name.partition(".")[0]) for name in files)
+        return tuple(
+            _read_pictures(source.file_in(folder, name), name.partition(".")[0]) for name in files
+        )
     if len(files) == 1:
-        members: Iterable = archive.read_members(folder / files[0])
-        origin = str(folder / files[0])
+        packed = source.file_in(folder, files[0])
+        members: Iterable = archive.read_members(packed, max_member=limits.BATCH_BYTES)
+        origin = str(packed)
     else:
         members = ((name, _content(folder / name)) for name in files)
         origin = str(folder)
@@ -135,11 +151,7 @@ def read(folder: Path, files: tuple[str, ...]) -> tuple[tuple[np.ndarray, np.nda
 
 
 def _content(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_MAX_BATCH)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    return files.content(path, limits.BATCH_BYTES)
 
 
 def _join(found: dict, batches: tuple[str, ...], origin: str) -> tuple[np.ndarray, np.ndarray]:
@@ -164,8 +176,8 @@ def _parse_pickle(content: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
     batch = pickled.read(content, name)
     if not isinstance(batch, dict):
         raise DataError(f"{name}: expected a dict, received {type(batch).__name__}.")
-    batch = {key.decode() if isinstance(key, bytes) else key: batch[key] for key in batch}
-    x, y = batch.get("data"), batch.get("labels")
+    # Python 2's keys are bytes, and a damaged one is no text
+    x, y = (batch.get(key.encode(), batch.get(key)) for key in ("data", "labels"))
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.shape[1] != _RECORD - 1 or not len(x):
         raise DataError(f"{name}: expected `data` of shape (n, {_RECORD - 1}). Get it anew.")
     if not isinstance(y, list) or len(y) != len(x) or not all(type(label) is int for label in y):
@@ -195,12 +207,15 @@ def _read_pictures(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     if len(there) < len(CLASS_NAMES):
         lacking = [name for i, name in enumerate(CLASS_NAMES) if i not in there]
         raise DataError(f"{path} has no pictures of {', '.join(lacking)}. Get it anew.")
-    order = np.array(sorted(range(len(names)), key=names.__getitem__))
-    return np.stack(images)[order], np.array(labels, np.int32)[order]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return np.stack([images[i] for i in order]), np.array(labels, np.int32)[order]
 
 
 def _members(path: Path, split: str) -> Iterator[tuple[str, int, bytes]]:
-    for name, content in archive.read_members(path):
+    members = archive.read_members(
+        path, max_files=limits.PICTURES, max_bytes=1 << 28, max_member=_MAX_PICTURE
+    )
+    for name, content in members:
         parts = PurePosixPath(name).parts
         if parts[-1].startswith(".") or not name.lower().endswith(pictures.SUFFIXES):
             continue

@@ -12,19 +12,15 @@ themselves show, and what this module makes of it:
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import os
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import downloads, pipeline
-from kerasd2l.data.source import DataError, Source, resolve
+from kerasd2l.data import downloads, limits, pipeline, tables
+from kerasd2l.data.source import DataError, Source, file_in, resolve
 from kerasd2l.recipe import Data, TensorSpec
 
 NAME = "diabetes.csv.gz"
@@ -44,7 +40,6 @@ MINIMUM = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.078, 21.0)
 MAXIMUM = (17.0, 199.0, 122.0, 99.0, 846.0, 67.1, 2.42, 81.0)
 CLASS_NAMES = ("diabetes", "no diabetes")
 
-_MOST_BYTES = 1 << 24
 _STAND_IN = {  # columns of scikit-learn's table: its name -> ours
     "age": "age (years)",
     "bmi": "body mass index (kg/m^2)",
@@ -110,9 +105,11 @@ def arrays(
         source,
         "names",  # the folder of the lessons' small tables
         tuple(SHA256),
-        lambda folder: downloads.fetch(folder, SHA256, MIRRORS, source, max_bytes=_MOST_BYTES),
+        lambda folder: downloads.fetch(
+            folder, SHA256, MIRRORS, source, max_bytes=limits.TABLE_BYTES
+        ),
     )
-    x, y, assets = _stand_in() if folder is None else _table(folder / NAME)
+    x, y, assets = _stand_in() if folder is None else _table(file_in(folder, NAME))
     is_test = _every_fifth(y)
     return (x[~is_test], y[~is_test, None]), (x[is_test], y[is_test, None]), assets
 
@@ -144,7 +141,7 @@ def scale(
 
 
 def read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Read the table: rows of eight numbers in [-1, 1] and a label 0 or 1, gzipped.
+    """Read the table: rows of eight numbers in [-1, 1] and a label 0 or 1, plain or gzipped.
 
     Args:
         path: the file.
@@ -158,16 +155,16 @@ def read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     path = Path(path)
     width = len(FEATURES) + 1
     rows = []
-    for number, cells in enumerate(csv.reader(io.StringIO(_text(path), newline="")), 1):
+    for number, cells in tables.read(path):
         if not cells:
             continue
         if len(cells) != width:
             raise _wrong(path, number, f"{width} columns", f"{len(cells)}")
         rows.append([_number(path, number, cell) for cell in cells])
         if min(rows[-1]) < -1 or max(rows[-1]) > 1:
-            raise _wrong(path, number, "numbers in [-1, 1]", ",".join(cells))
+            raise _wrong(path, number, "numbers in [-1, 1]", ",".join(cells)[:100])
         if rows[-1][-1] not in (0, 1):
-            raise _wrong(path, number, "0 or 1 in the last column", cells[-1])
+            raise _wrong(path, number, "0 or 1 in the last column", cells[-1][:40])
     table = np.array(rows, np.float32).reshape(-1, width)
     x, y = table[:, :-1], table[:, -1]
     if min((y == 0).sum(), (y == 1).sum()) < 5:
@@ -175,28 +172,9 @@ def read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _text(path: Path) -> str:
-    try:
-        with gzip.open(path) as file:
-            content = file.read(_MOST_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: not whole gzip data ({error}). Get the file anew.") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    if len(content) > _MOST_BYTES:
-        raise DataError(f"{path}: more than {_MOST_BYTES} bytes of text. Get the file anew.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text: {error}") from error
-
-
 def _number(path: Path, number: int, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
+    value = tables.number(cell)
+    if np.isnan(value):
         raise _wrong(path, number, "a number", repr(cell[:40]))
     return value
 

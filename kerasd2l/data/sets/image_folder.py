@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pictures, pipeline
+from kerasd2l.data import picture_tree, pictures, pipeline
+from kerasd2l.data.picture_tree import LAYOUT, Found, Tree
 from kerasd2l.data.sets import shapes
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data, TensorSpec
@@ -23,31 +22,13 @@ else:
     tf = lazy("tensorflow")
 
 NAME = "image_folder"
-_TEST_SHARE = 5  # without a test folder, every fifth picture of a class is for test
+_MOST_BYTES = 1 << 28  # of a file; 16 megapixels take half of it, however they are written
 _WAYS = (
     "Replace or remove it, or leave out what is broken with --skip-broken (skip_broken=True in "
     "Python)."
 )
-_LAYOUT = "CLASS/PICTURE, or train/CLASS/PICTURE and test/CLASS/PICTURE"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Tree:
-    """The pictures of one split.
-
-    Args:
-        paths: the files, class by class, in alphabetical order.
-        labels: the number of each one's class.
-    """
-
-    paths: tuple[Path, ...]
-    labels: tuple[int, ...]
-
-    def pick(self, places: Sequence[int]) -> Tree:
-        """Return the pictures at these places."""
-        return Tree(tuple(self.paths[i] for i in places), tuple(self.labels[i] for i in places))
 
 
 def load(
@@ -57,14 +38,17 @@ def load(
     resize: int | tuple[int, int] = 96,
     channels: int = 3,
     memory: int = 2 << 30,
+    splits: bool = True,
 ) -> Data:
     """Load a folder of one's own pictures; the built-in stand-in is ten coloured shapes.
 
     The folder is `--data-dir` itself, or `image_folder` in it. It holds `CLASS/PICTURE`, of which
     every fifth is kept for test (the same ones every time), or `train/CLASS/PICTURE` with `test`,
-    `valid` or both beside it. PNG, JPEG, GIF, BMP and WebP; folders may be nested; files whose
-    name starts with a dot and other kinds of files are passed over. Classes are numbered in the
-    alphabetical order of their folders' names.
+    `valid` or both beside it (also `training_set`, `Val`, `TESTING`, ...). PNG, JPEG, GIF, still
+    WebP, and BMP of 24 or 32 bits, of at most 16 megapixels; folders may be nested. Files and
+    folders whose name starts with a dot are not looked at; other kinds of files and linked folders
+    are passed over and counted. Classes are numbered in the alphabetical order of their folders'
+    names, or as in the assets of the source.
 
     Every picture is decoded once, before training starts. What does not fit in `memory` is
     decoded anew for each batch.
@@ -78,14 +62,16 @@ def load(
         resize: int or (height, width): what every picture is stretched to.
         channels: 3 for colour, 1 for grey; the others are converted.
         memory: int, bytes that the decoded pictures may take.
+        splits: bool; False: folders called `train` or `test` are classes as all others are.
 
     Returns:
         Data: x (B, H, W, C) float32 in [0, 1], y (B,) int32; assets["class_names"], the folders'
         names.
 
     Raises:
-        DataError: no such folder, fewer than two classes, a class without pictures, a picture that
-            is broken or a single pixel wide or high.
+        DataError: no such folder, fewer than two classes, a class without pictures, folders that
+            may be splits or classes, a picture that is broken, too large, or a single pixel wide or
+            high.
         ValueError: a number out of range.
 
     Example:
@@ -101,16 +87,17 @@ def load(
     if source.kind == "builtin":
         return shapes.load(source, batch_size=batch_size, resize=resize, channels=channels)
     root = _root(source)
-    trees, class_names = find(root)
-    readers = {split: _Reader(root, tree, size, channels) for split, tree in trees.items()}
+    found = picture_tree.find(root, splits=splits, source=source)
+    _tell(root, found)
+    readers = {split: _Reader(root, tree, size, channels) for split, tree in found.trees.items()}
     budget = memory - sum(reader.bytes for reader in readers.values())
     for reader in readers.values():
         reader.read(skip_broken=source.skip_broken, keep=budget >= 0)
     skipped = {name: why for reader in readers.values() for name, why in reader.skipped.items()}
     listed = sorted(skipped)
     if skipped:
-        _warn(root, skipped, sum(len(tree.paths) for tree in trees.values()))
-        _check_classes({split: reader.tree for split, reader in readers.items()}, class_names, root)
+        _warn(root, skipped, sum(len(tree.paths) for tree in found.trees.values()))
+        _check_classes(readers, found, root)
     batches = {
         split: reader.batches(
             batch_size,
@@ -124,133 +111,41 @@ def load(
         valid=batches.get("valid"),
         test=batches.get("test"),
         features={"pixels": TensorSpec((*size, channels), "float32")},
-        assets={"class_names": list(class_names)}
+        assets={"class_names": found.class_names}
         | ({"skipped_pictures": listed} if source.skip_broken else {}),
     )
 
 
-def find(root: str | os.PathLike) -> tuple[dict[str, Tree], tuple[str, ...]]:
+def find(
+    root: str | os.PathLike, *, splits: bool = True
+) -> tuple[dict[str, Tree], tuple[str, ...]]:
     """Find the pictures under a folder, without opening them.
 
     Args:
         root: the folder; see `load` for what it may hold.
+        splits: bool, as in `load`.
 
     Returns:
         (split -> Tree with "train" first, class names).
 
     Raises:
-        DataError: no classes, a class without pictures, a class that `train` does not have.
+        DataError: as `load`, but for what is in the files.
     """
-    root = Path(root)
-    if not (root / "train").is_dir():
-        classes = _classes(root, root)
-        return _divide(_tree(root, classes)), classes
-    classes = _classes(root / "train", root)
-    trees = {"train": _tree(root / "train", classes)}
-    for split, names in (("valid", ("valid", "val", "validation")), ("test", ("test",))):
-        folders = [root / name for name in names if (root / name).is_dir()]
-        if len(folders) > 1:
-            raise DataError(
-                f"{root} has {' and '.join(folder.name for folder in folders)}: which of them is "
-                "meant? Keep one."
-            )
-        for folder in folders:
-            unknown = sorted(set(_folders(folder)) - set(classes))
-            if unknown:
-                raise DataError(
-                    f"{folder} has the class {unknown[0]!r}, which {root / 'train'} does not have. "
-                    "Name the folders alike."
-                )
-            if not _folders(folder):
-                raise DataError(
-                    f"{folder} has no folder of a class. Put CLASS/PICTURE there, or remove it."
-                )
-            trees[split] = _tree(
-                folder, tuple(c for c in classes if (folder / c).is_dir()), classes
-            )
-    if len(trees) == 1:
-        trees = _divide(trees["train"])
-    return trees, classes
+    found = picture_tree.find(root, splits=splits)
+    return found.trees, tuple(found.class_names)
 
 
 def _root(source: Source) -> Path:
     if source.kind == "download" or source.data_dir is None:
         raise DataError(
             f"{NAME}: pictures of one's own are neither downloaded nor guessed. Give their folder "
-            f"with --data-dir DIR ({_LAYOUT} in it), or --data builtin for drawn shapes."
+            f"with --data-dir DIR ({LAYOUT} in it), or --data builtin for drawn shapes."
         )
     inside = Path(source.data_dir) / NAME
     root = inside if inside.is_dir() else Path(source.data_dir)
     if not root.is_dir():
         raise DataError(f"{root} is no folder. Give the folder of the pictures with --data-dir.")
     return root
-
-
-def _folders(folder: Path) -> list[str]:
-    try:
-        return sorted(
-            entry.name
-            for entry in folder.iterdir()
-            if entry.is_dir() and entry.name[0] != "." and entry.name != "__MACOSX"
-        )
-    except OSError as error:
-        raise DataError(f"cannot read {folder}: {error}") from error
-
-
-def _classes(folder: Path, root: Path) -> tuple[str, ...]:
-    classes = tuple(_folders(folder))
-    if len(classes) < 2:
-        loose = sum(path.name.lower().endswith(pictures.SUFFIXES) for path in folder.iterdir())
-        itself = (
-            f" It holds {loose} pictures itself: is the folder above it meant?" if loose else ""
-        )
-        raise DataError(
-            f"{folder}: expected a folder for each of at least two classes, received "
-            f"{', '.join(classes) or 'none'}.{itself} {root} should hold {_LAYOUT}."
-        )
-    return classes
-
-
-def _tree(folder: Path, classes: Sequence[str], numbered: Sequence[str] = ()) -> Tree:
-    """List the pictures of the classes; `numbered` are all classes where some are absent."""
-    paths, labels = [], []
-    for name in classes:
-        label = (numbered or classes).index(name)
-        found, others = [], 0
-        for parent, folders, files in os.walk(folder / name):
-            folders.sort()
-            for file in sorted(files):
-                if file.startswith("."):
-                    continue
-                if file.lower().endswith(pictures.SUFFIXES):
-                    found.append(Path(parent, file))
-                else:
-                    others += 1
-        if not found:
-            raise DataError(
-                f"{folder / name} has no pictures ({others} other files). Put "
-                f"{', '.join(pictures.SUFFIXES)} files there, or remove the folder."
-            )
-        paths += found
-        labels += [label] * len(found)
-    return Tree(tuple(paths), tuple(labels))
-
-
-def _divide(tree: Tree) -> dict[str, Tree]:
-    """Keep every fifth picture of each class, at least one, for test: the same ones every time."""
-    labels = np.array(tree.labels)
-    test = []
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        if len(places) < 2:
-            raise DataError(
-                f"{tree.paths[places[0]].parent} has a single picture; expected at least two, "
-                "one to train and one to test."
-            )
-        mixed = np.random.RandomState(0).permutation(places)  # numpy's frozen stream
-        test += mixed[::_TEST_SHARE].tolist()
-    train = sorted(set(range(len(labels))) - set(test))
-    return {"train": tree.pick(train), "test": tree.pick(sorted(test))}
 
 
 class _Reader:
@@ -289,6 +184,10 @@ class _Reader:
 
     def decode(self, path: Path) -> np.ndarray:
         try:
+            if not path.is_file():  # a pipe would be waited for
+                raise pictures.BrokenPicture(f"{path} cannot be read: it is no file, or not there")
+            if path.stat().st_size > _MOST_BYTES:
+                raise pictures.BrokenPicture(f"{path} has more than {_MOST_BYTES >> 20} MB")
             content = path.read_bytes()
         except OSError as error:
             raise pictures.BrokenPicture(f"{path} cannot be read: {error}") from error
@@ -343,11 +242,21 @@ def _warn(root: Path, skipped: dict[str, str], total: int) -> None:
     _log.warning("%d of %d pictures in %s are left out: %s", len(skipped), total, root, told)
 
 
-def _check_classes(trees: dict[str, Tree], class_names: Sequence[str], root: Path) -> None:
+def _tell(root: Path, found: Found) -> None:
+    """Say which classes were found, with how many pictures, and what was passed over."""
+    counts = [f"{split}: {tree.count(found.class_names)}" for split, tree in found.trees.items()]
+    _log.info("pictures in %s: %s", root, "; ".join(counts))
+    passed = [f"{number} {kind}" for kind, number in found.passed_over.items() if number]
+    if passed:
+        _log.warning("passed over in %s: %s", root, ", ".join(passed))
+
+
+def _check_classes(readers: dict[str, _Reader], found: Found, root: Path) -> None:
     """Refuse a class whose pictures are all broken."""
-    for split, tree in trees.items():
-        lacking = [c for i, c in enumerate(class_names) if i not in set(tree.labels)]
+    for split, reader in readers.items():
+        lacking = sorted(set(found.trees[split].labels) - set(reader.tree.labels))
         if lacking and split == "train":
-            raise DataError(f"{root}: no whole picture is left to train the class {lacking[0]!r}.")
-        if not tree.paths:
+            name = found.class_names[lacking[0]]
+            raise DataError(f"{root}: no whole picture is left to train the class {name!r}.")
+        if not reader.tree.paths:
             raise DataError(f"{root}: no whole picture is left in {split}.")

@@ -1,11 +1,12 @@
 """House prices of Ames, Iowa (Kaggle): 1460 + 1459 houses, 79 columns of numbers and codes.
 
-De Cock, 2011. A missing cell says "NA" or nothing; "None" is a code of MasVnrType, not a gap.
+De Cock, 2011. A missing cell says "NA" or nothing (see `recipe.MISSING`); "None" is a code of
+MasVnrType, not a gap.
 """
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import downloads, pipeline
+from kerasd2l.data import downloads, limits, pipeline, tables
 from kerasd2l.data.source import DataError, Source, resolve
-from kerasd2l.recipe import Data, TensorSpec
+from kerasd2l.recipe import MISSING, MISSING_NUMBER, Data, TensorSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ SHA1 = {  # of the book's kaggle_house_pred_train.csv and kaggle_house_pred_test
     "test.csv": "fa19780a7b011d9b009e8bff8e99922a8ee2eb90",
 }
 ID, LABEL = "Id", "SalePrice"
-MISSING = ("", "NA")
+SPACES = " \t\n\r\f\v"
 
 # Columns of numbers, with the mean and spread that the built-in table imitates.
 NUMERIC: Mapping[str, tuple[float, float]] = {
@@ -132,7 +133,17 @@ class Encoding:
         }
 
     def __call__(self, table: pd.DataFrame) -> np.ndarray:
-        """Encode a table of n houses: (n, len(names)) float32."""
+        """Encode a table of n houses: (n, len(names)) float32.
+
+        Raises:
+            DataError: too many codes, or a number that is infinite when it is standardised.
+        """
+        width = len(self.names)
+        if len(table) * width > limits.CELLS:
+            raise DataError(
+                f"{len(table)} houses have so many codes that each becomes {width} numbers: "
+                f"at most {limits.CELLS} numbers in all. Are the columns of codes the right ones?"
+            )
         columns = []
         for column, (mean, std) in self.numeric.items():
             columns.append(((table[column] - mean) / std).fillna(0.0).to_numpy())
@@ -140,7 +151,14 @@ class Encoding:
             values = table[column]
             text = values.fillna("").to_numpy(object)  # no code is empty
             columns += [text == code for code in codes] + [values.isna().to_numpy()]
-        return np.stack(columns, axis=1).astype(np.float32)
+        encoded = np.stack(columns, axis=1).astype(np.float64)
+        wrong = np.abs(encoded).max(axis=0) > limits.FLOAT
+        if wrong.any():
+            column = self.names[int(np.argmax(wrong))]
+            raise DataError(
+                f"{column} has a number that is too large beside those of the training."
+            )
+        return encoded.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,8 +235,8 @@ def load(source: Source | str | None = None, *, batch_size: int = 64) -> HouseDa
         for name, digest in SHA1.items():
             urls = [f"{site}kaggle_house_pred_{name}" for site in SITES]
             path = folder / name
-            limits: dict[str, Any] = {"timeout": source.timeout, "retries": source.retries}
-            downloads.download(urls, path, digest, max_bytes=1 << 24, **limits)
+            patience: dict[str, Any] = {"timeout": source.timeout, "retries": source.retries}
+            downloads.download(urls, path, digest, max_bytes=limits.TABLE_BYTES, **patience)
 
     folder = resolve(source, "kaggle_house", FILES, fetch)
     if folder is None:
@@ -263,63 +281,58 @@ def read(path: Path, *, labelled: bool) -> pd.DataFrame:
         None), SalePrice if labelled.
 
     Raises:
-        DataError: empty, not a table, a missing or unknown column, text where a number belongs.
+        DataError: empty, cut off, not a table, a missing or unknown column, text or a number that
+            no float32 holds where a number belongs.
     """
-    cells = _cells(path)
+    lines, cells = _cells(path)
     expected = [ID, *NUMERIC, *CATEGORICAL, *([LABEL] if labelled else [])]
     for what, names in (
         ("lacks", [name for name in expected if name not in cells]),
         ("has the unknown", [name for name in cells if name not in expected]),
     ):
         if names:
-            columns = f"column{'s' if len(names) > 1 else ''} {', '.join(map(str, names))}"
+            columns = f"column{'s' if len(names) > 1 else ''} {', '.join(names)[:200]}"
             raise DataError(f"{path} {what} {columns}. Get the file anew.")
-    table = {ID: cells[ID].to_numpy(object)}
+    table: dict[str, Any] = {ID: np.array(cells[ID], object)}
     for column in [*NUMERIC, *([LABEL] if labelled else [])]:
-        table[column] = _numbers(path, column, cells[column])
+        table[column] = _numbers(path, lines, column, cells[column])
     for column in CATEGORICAL:
-        values = cells[column].to_numpy(object).copy()
-        values[np.isin(values, MISSING)] = None
-        table[column] = values
+        codes = [None if re.fullmatch(MISSING, c) else c.strip(SPACES) for c in cells[column]]
+        table[column] = np.array(codes, object)
     return pd.DataFrame(table)
 
 
-def _cells(path: Path) -> pd.DataFrame:
-    """Read all cells of a table as text: pandas would fill up rows that are too short."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file, strict=True) if line]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no table of comma-separated values: {error}") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
-    if not lines:
+def _cells(path: Path) -> tuple[list[int], dict[str, tuple[str, ...]]]:
+    """Read a table with a header: the number of the line of each row, and column -> its cells."""
+    rows = [(number, cells) for number, cells in tables.read(path) if cells]
+    if not rows:
         raise DataError(f"{path} is empty: expected a table with a header.")
-    header, *rows = lines
+    (_, header), *rows = rows
     if not rows:
         raise DataError(f"{path} has a header but no rows.")
     if len(set(header)) != len(header):
         raise DataError(f"{path} has two columns of the same name.")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
+    for number, cells in rows:
+        if len(cells) != len(header):
             raise DataError(
                 f"{path}, line {number}: expected {len(header)} cells, as in the header. "
-                f"Received: {len(row)}."
+                f"Received: {len(cells)}."
             )
-    return pd.DataFrame(rows, columns=header, dtype=object)
+    numbers, columns = zip(*rows, strict=True)
+    return list(numbers), dict(zip(header, zip(*columns, strict=True), strict=True))
 
 
-def _numbers(path: Path, column: str, cells: pd.Series) -> np.ndarray:
+def _numbers(path: Path, lines: Sequence[int], column: str, cells: Sequence[str]) -> np.ndarray:
     """Turn a column of text into numbers; only what is missing may be NaN, and never a price."""
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    missing = cells.isin((*MISSING, "NaN", "nan")).to_numpy()
-    wrong, kind = ~np.isfinite(values) & ~missing, "a number, or NA"
+    values = np.array([tables.number(cell) for cell in cells])
+    missing = np.array([bool(re.fullmatch(MISSING_NUMBER, cell)) for cell in cells])
+    wrong, kind = np.isnan(values) & ~missing, "a number, or NA"
     if column == LABEL:
-        wrong, kind = ~(np.isfinite(values) & (values > 0)), "a positive number"
+        wrong, kind = ~(values.astype(np.float32) > 0), "a positive number"
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(
-            f"{path}, line {row + 2}: {column} must be {kind}. Received: {cells.iloc[row]!r}."
+            f"{path}, line {lines[row]}: {column} must be {kind}. Received: {cells[row][:40]!r}."
         )
     return values
 

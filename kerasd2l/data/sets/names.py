@@ -6,7 +6,6 @@ in 18 languages from CLDR, to be told apart by language.
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pipeline, text
-from kerasd2l.data.source import DataError, Source, class_names_of, resolve
+from kerasd2l.data import limits, pipeline, tables, text
+from kerasd2l.data.source import DataError, Source, class_names_of, file_in, resolve
 from kerasd2l.data.vocab import UNKNOWN
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -83,7 +82,7 @@ def load(
         raise ValueError(f"`max_length` must be at least 1. Received: max_length={max_length}.")
     source = Source.of(source)
     folder = resolve(source, "names", FILES)
-    train, test = builtin() if folder is None else (read(folder / name) for name in FILES)
+    train, test = builtin() if folder is None else (read(file_in(folder, name)) for name in FILES)
     countries = sorted({country for _, country in train})
     strange = sorted({country for _, country in test} - set(countries))
     if strange:
@@ -138,21 +137,19 @@ def read(path: Path) -> list[tuple[str, str]]:
         DataError: not two columns, an empty field, or no names; with the line's number.
     """
     rows = []
-    reader = csv.reader(text.read_lines(path), strict=True)
-    try:
-        for row in reader:
-            if len(row) != 2:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: expected name,country, received {row}."
-                )
-            name, country = row[0].strip(), row[1].strip()
-            if not name or not country:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: name and country must not be empty."
-                )
-            rows.append((name, country))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
+    for number, row in tables.read(path):
+        if len(row) != 2:
+            there = str(row)[:60]
+            raise DataError(f"{path}, line {number}: expected name,country, received {there}.")
+        name, country = row[0].strip(), row[1].strip()
+        if not name or not country:
+            raise DataError(f"{path}, line {number}: name and country must not be empty.")
+        if max(len(name), len(country)) > limits.NAME_CHARACTERS:
+            raise DataError(
+                f"{path}, line {number}: expected at most {limits.NAME_CHARACTERS} characters, "
+                f"received {row[0][:40]!r}..."
+            )
+        rows.append((name, country))
     if not rows:
         raise DataError(f"{path} has no names.")
     return rows

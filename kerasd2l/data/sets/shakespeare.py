@@ -7,7 +7,7 @@ from typing import Literal
 
 from kerasd2l.data import downloads, sequences, tfds_sets
 from kerasd2l.data.sets import time_machine
-from kerasd2l.data.source import DataError, Source, from_tfds, resolve
+from kerasd2l.data.source import DataError, Source, file_in, from_tfds, resolve
 from kerasd2l.data.text import Tokenizer, read_lines
 from kerasd2l.recipe import Data
 
@@ -31,7 +31,7 @@ def text(source: Source | str | None = None) -> str:
     source = Source.of(source)
     if source.kind in ("auto", "files") and source.data_dir:
         for name in ("shakespeare", "names"):
-            path = Path(source.data_dir) / name / PACKED
+            path = file_in(Path(source.data_dir) / name, PACKED)
             if path.is_file():
                 return _some(path)
     if from_tfds(source, "tiny_shakespeare", (FILE,)):

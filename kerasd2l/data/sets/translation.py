@@ -7,7 +7,6 @@ each side has its own vocabulary with `<pad>` 1, `<bos>` 2 and `<eos>` 3.
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import archive, downloads, pipeline, text
-from kerasd2l.data.source import DataError, Source, resolve
+from kerasd2l.data import archive, downloads, files, pipeline, text
+from kerasd2l.data.source import DataError, Source, file_in, resolve
 from kerasd2l.data.text import PUNCTUATION, Tokenizer
 from kerasd2l.data.vocab import Vocab, known_or_counted
 from kerasd2l.recipe import Data, TensorSpec
@@ -101,6 +100,7 @@ def load(
     splits = pairs(
         source, corpus=corpus, num_examples=num_examples, num_test=num_test, max_words=limit
     )
+    text.check_size(side for found in splits.values() for pair in found for side in pair)
     tokens = {split: tokenize_pairs(found) for split, found in splits.items()}
     if not tokens["train"][0]:
         raise ValueError(f"no pair has at most {limit} words. Use a larger num_steps.")
@@ -309,7 +309,7 @@ def _read_multi30k(source: Source) -> dict[str, Pairs]:
     if folder is None:
         return builtin()
     return {
-        split: read_parallel(folder / f"{name}.en.gz", folder / f"{name}.fr.gz")
+        split: read_parallel(*(file_in(folder, f"{name}.{side}.gz") for side in ("en", "fr")))
         for split, name in _SPLITS.items()
     }
 
@@ -324,13 +324,12 @@ def _read_fra(source: Source) -> dict[str, Pairs]:
             timeout=source.timeout,
             retries=source.retries,
         )
-        members = dict(archive.read_members(packed, max_files=10, max_bytes=1 << 28))
-        if "fra-eng/fra.txt" not in members:
+        members = archive.read_members(packed, max_files=10, max_bytes=1 << 28)
+        wanted = [content for name, content in members if name == "fra-eng/fra.txt"]
+        if not wanted:
             raise DataError(f"{packed} has no fra-eng/fra.txt")
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{os.getpid()}.txt"
-        temporary.write_bytes(members["fra-eng/fra.txt"])
-        os.replace(temporary, folder / "fra.txt")
+        files.write_whole(folder / "fra.txt", wanted[0])
 
     folder = resolve(source, "fra-eng", ("fra.txt",), fetch)
     return builtin() if folder is None else {"train": read_tabbed(folder / "fra.txt")}

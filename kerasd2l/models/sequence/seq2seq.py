@@ -49,6 +49,13 @@ class Decoder(keras.layers.Layer):
         """Turn the outputs of the encoder into the state before the first step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `init_state`.")
 
+    def with_memory(self, state: Any, max_steps: int) -> Any:
+        """Return the state from which to write at most `max_steps` tokens, one after the other.
+
+        A recurrent state is one already; attention needs room for what is to be remembered.
+        """
+        return state
+
     def call(self, inputs, state, training=False):
         raise NotImplementedError(f"{type(self).__name__} must implement `call`.")
 
@@ -105,6 +112,13 @@ class EncoderDecoder(keras.Model):
         """Read sources (B, S) and return the decoder's state before the first step."""
         outputs = self.encoder(source, source_lengths, training=training)
         return self.decoder.init_state(outputs, source_lengths)
+
+    def begin(self, source: Any, source_lengths: Any = None, *, max_steps: int) -> Any:
+        """Read sources (B, S) and return the state from which to write at most `max_steps` tokens.
+
+        `decode` goes on from it, token by token.
+        """
+        return self.decoder.with_memory(self.encode(source, source_lengths), max_steps)
 
     def decode(self, tokens: Any, state: Any, *, training: bool = False) -> tuple[Any, Any]:
         """Go on from a state with tokens (B, T); return logits (B, T, V) and the next state."""

@@ -8,17 +8,19 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import parts
 
 
 def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
     """Return the functions with which `decoding.generate` writes.
 
-    A model that reads forwards computes one step of its cells for each token; a bidirectional one
-    reads the whole text anew each time, since its states depend on the end. Section: "rnn-scratch".
+    A model that reads forwards computes one step of its cells for each token; a Transformer
+    remembers keys and values, of the last `max_len` tokens at most; a bidirectional one reads the
+    whole text anew each time, since its states depend on the end. Section: "rnn-scratch".
 
     Args:
-        model: what `language_model` built, whatever its `state`.
+        model: what `language_model` built, whatever its `state`, or a GPT.
 
     Returns:
         begin: (rows, places) -> the state before the first token.
@@ -34,6 +36,8 @@ def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
         >>> step(0, ops.convert_to_tensor([1, 2]), begin(2, 9))[0].shape
         TensorShape([2, 5])
     """
+    if isinstance(model, GPT):
+        return _remembering(model)
     encode, recurrent, output = parts(model)
     if any(isinstance(layer, keras.layers.Bidirectional) for layer in recurrent):
         return _rereading(encode, recurrent, output)
@@ -47,6 +51,32 @@ def step_by_step(model: keras.Model) -> tuple[Callable, Callable]:
             x, now = _step(layer, x, before)
             after.append(now)
         return output(x), after
+
+    return begin, step
+
+
+def _remembering(model: GPT) -> tuple[Callable, Callable]:
+    """Let a Transformer remember; where its positions end, it reads the last half of them anew."""
+    most = model.max_len
+
+    def begin(rows, places):
+        caches = model.begin(rows, ops.minimum(places, most))
+        return {"text": ops.zeros((rows, places), "int32"), "caches": caches}
+
+    def step(t, token, state):
+        text = ops.where(
+            ops.arange(ops.shape(state["text"])[1]) == t, token[:, None], state["text"]
+        )
+
+        def shorter():
+            empty = keras.tree.map_structure(ops.zeros_like, state["caches"])
+            recent = ops.take(text, t - most // 2 + ops.arange(most // 2), axis=1)
+            return model.step(recent, empty)[1]
+
+        full = ops.max(state["caches"][0]["place"]) >= most
+        caches = ops.cond(full, shorter, lambda: state["caches"])
+        logits, caches = model.step(token[:, None], caches)
+        return logits[:, 0], {"text": text, "caches": caches}
 
     return begin, step
 

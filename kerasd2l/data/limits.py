@@ -1,0 +1,36 @@
+"""How much a reader takes from a file of a stranger, at most: all limits in one place.
+
+Each is larger than what the data sets of the book need, and small enough that no file, however it
+is packed, takes a gigabyte of memory. A reader takes another limit as an argument where it needs
+one.
+"""
+
+# Bytes that lie in memory at once, unpacked.
+TEXT_BYTES = 64 << 20  # the longest text here, fra.txt, has 34 MB with its attributions
+TABLE_BYTES = 16 << 20  # house prices: 0.5 MB
+JSON_BYTES = 16 << 20  # an empty object takes 3 bytes in the file, 64 in memory
+MEMBER_BYTES = 128 << 20  # one file of an archive that is read without unpacking it
+IDX_BYTES = 256 << 20  # MNIST: 47 MB; EMNIST's digits: 188 MB
+BATCH_BYTES = 32 << 20  # a batch of CIFAR-10: 30.7 MB in binary, 31.0 MB as a pickle
+
+# Pieces: each takes memory of its own, however short it is.
+LINES = 800_000  # of a text; SNLI: 550,152
+CHARACTERS = 16_000_000  # of a text that is cut into tokens; WikiText-2: 10.8 million
+ROWS = 300_000  # of a table; the labels of CIFAR-10: 50,000
+FIELDS = 1_000  # of a row; house prices: 81
+CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million
+FIELD_CHARACTERS = 10_000
+NAME_CHARACTERS = 200  # every name is padded to the longest one
+PICTURES = 100_000  # of an archive; CIFAR-10: 60,000
+PICKLE_STEPS = 500_000  # a batch of CIFAR-10 has some 50,000
+
+# Archives.
+FILES = 200_000  # members
+UNPACKED_BYTES = 4 << 30  # on the disk
+RATIO = 25.0  # unpacked bytes per packed byte, beyond SMALL_BYTES; text has 3 to 10
+SMALL_BYTES = 10 << 20  # below so many a high ratio does no harm
+HEADER_BYTES = 1 << 20  # of a tar, between two files
+NAME_PARTS = 64  # folders within folders
+NAME_LENGTH = 1_000
+
+FLOAT = 3.4028234e38  # what is larger is infinite as a float32

@@ -1,0 +1,54 @@
+"""How sequence models descend: the optimizer's numbers, how large a batch, how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kerasd2l._lazy import lazy
+
+keras = lazy("keras")
+
+
+@dataclass(frozen=True)
+class ClippedDescent:
+    """Stochastic gradient descent with clipped gradients.
+
+    Args:
+        learning_rate: float > 0.
+        clip_norm: float > 0, the longest gradient: the norm over all weights.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the text.
+    """
+
+    learning_rate: float = 1.0
+    clip_norm: float = 1.0
+    batch_size: int = 32
+    epochs: int = 500
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return keras.optimizers.SGD(self.learning_rate, global_clipnorm=self.clip_norm)
+
+
+@dataclass(frozen=True)
+class ClippedAdam:
+    """Adam with clipped gradients.
+
+    Args:
+        learning_rate: float > 0.
+        clip_norm: float > 0, the longest gradient: the norm over all weights.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.005
+    clip_norm: float = 1.0
+    batch_size: int = 64
+    epochs: int = 300
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return keras.optimizers.Adam(
+            self.learning_rate, epsilon=1e-8, global_clipnorm=self.clip_norm
+        )
