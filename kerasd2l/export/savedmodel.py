@@ -226,8 +226,8 @@ def _write_archive(
     try:
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:  # of the disk: TensorFlow has no OSError
-        reason = (error.message or str(error)).splitlines()[0]
-        raise SavedModelError(f"cannot write {folder}: {reason}") from error
+        reason = (error.message or str(error)).splitlines()[0].rpartition("}} ")[2]
+        raise SavedModelError(f"cannot write the export: {reason}") from error
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures
