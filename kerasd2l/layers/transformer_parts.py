@@ -31,7 +31,7 @@ class AddNorm(keras.layers.Layer):
         The inputs' shape and dtype.
 
     Example:
-        >>> AddNorm()(ops.ones((2, 3, 4)), ops.ones((2, 3, 4))).shape
+        >>> AddNorm()(keras.ops.ones((2, 3, 4)), keras.ops.ones((2, 3, 4))).shape
         TensorShape([2, 3, 4])
 
     Reference:
@@ -91,7 +91,7 @@ class PositionWiseFFN(keras.layers.Layer):
         ValueError: a number below 1.
 
     Example:
-        >>> PositionWiseFFN(4, 8)(ops.ones((2, 3, 4))).shape
+        >>> PositionWiseFFN(4, 8)(keras.ops.ones((2, 3, 4))).shape
         TensorShape([2, 3, 8])
     """
 
