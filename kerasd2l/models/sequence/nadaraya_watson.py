@@ -24,7 +24,7 @@ class NWKernelRegression(keras.Model):
         inputs: [queries (B,), keys (B, K), values (B, K)] float.
 
     Returns:
-        (B,) float.
+        (B,) float32.
 
     Example:
         >>> x = ops.ones((2, 3))
@@ -49,7 +49,8 @@ class NWKernelRegression(keras.Model):
 
     def call(self, inputs):
         queries, keys, values = inputs
-        return ops.sum(self.weights_of(queries, keys) * values, axis=-1)
+        mean = ops.sum(self.weights_of(queries, keys) * values, axis=-1)
+        return ops.cast(mean, "float32")
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
