@@ -151,6 +151,11 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def shown(text: object) -> str:
+    """Return a text that may hold names of files as any log can take it: other bytes escaped."""
+    return str(text).encode("utf8", "backslashreplace").decode("utf8")
+
+
 SourceLike = Source | Kind | str | None
 
 

@@ -265,3 +265,13 @@ def test_a_file_that_pillow_would_give_to_another_program_is_refused(tmp_path):
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n"
     with pytest.raises(pictures.BrokenPicture, match="Unknown image file format"):
         pictures.decode(eps, "9.png")
+
+
+def test_what_is_logged_of_strange_names_any_log_can_take(tmp_path, caplog):
+    write(tmp_path, {f"{name}/{i}.png": encoded() for name in "ab" for i in range(4)})
+    (tmp_path / "a" / "caf\udce9.png").write_bytes(b"broken")
+    (tmp_path / "a" / "x.\udce9").write_bytes(b"other")
+    with caplog.at_level("INFO"):
+        image_folder.load(Source("files", tmp_path, skip_broken=True), batch_size=2, resize=8)
+    assert r"caf\udce9.png" in caplog.text
+    caplog.text.encode("utf8")

@@ -13,7 +13,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.data import picture_tree, pictures, pipeline
 from kerasd2l.data.picture_tree import LAYOUT, Found, Tree
 from kerasd2l.data.sets import shapes
-from kerasd2l.data.source import DataError, Source
+from kerasd2l.data.source import DataError, Source, shown
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class _Reader:
                 name = str(path.relative_to(self.root))
                 if name not in skipped:
                     skipped.append(name)
-                    _log.warning("left out while reading: %s", error)
+                    _log.warning("left out while reading: %s", shown(error))
         if not found:
             raise DataError(f"{self.root}: a batch has no whole picture left, {path} among them.")
         return np.stack(found), whole
@@ -239,16 +239,17 @@ class _Reader:
 
 def _warn(root: Path, skipped: dict[str, str], total: int) -> None:
     told = "; ".join(list(skipped.values())[:5]) + ("; ..." if len(skipped) > 5 else "")
-    _log.warning("%d of %d pictures in %s are left out: %s", len(skipped), total, root, told)
+    message = "%d of %d pictures in %s are left out: %s"
+    _log.warning(message, len(skipped), total, shown(root), shown(told))
 
 
 def _tell(root: Path, found: Found) -> None:
     """Say which classes were found, with how many pictures, and what was passed over."""
     counts = [f"{split}: {tree.count(found.class_names)}" for split, tree in found.trees.items()]
-    _log.info("pictures in %s: %s", root, "; ".join(counts))
+    _log.info("pictures in %s: %s", shown(root), "; ".join(counts))
     passed = [f"{number} {kind}" for kind, number in found.passed_over.items() if number]
     if passed:
-        _log.warning("passed over in %s: %s", root, ", ".join(passed))
+        _log.warning("passed over in %s: %s", shown(root), shown(", ".join(passed)))
 
 
 def _check_classes(readers: dict[str, _Reader], found: Found, root: Path) -> None:
