@@ -25,6 +25,8 @@ def generate(
     num_tokens: Any,
     lengths: Any = None,
     temperature: Any = 0.0,
+    top_k: Any = 0,
+    top_p: Any = 1.0,
     seed: int = 0,
     noise: Callable[[Any], Any] | None = None,
 ) -> Any:
@@ -32,7 +34,8 @@ def generate(
 
     The state is warmed up on the prefix; then y_t = argmax_v (logit_v / temperature + g_v), g from
     the Gumbel distribution, which draws from softmax(logits / temperature); with temperature 0
-    y_t = argmax_v logit_v. y_t is the next input. Section: "rnn-scratch" (`predict`).
+    y_t = argmax_v logit_v. y_t is the next input. Drawing may be limited to the k most probable
+    tokens, and to the fewest whose probabilities reach p. Section: "rnn-scratch" (`predict`).
 
     Token 0, `<unk>`, is read but never written. An empty prefix goes on from token 1, the most
     frequent one.
@@ -44,6 +47,9 @@ def generate(
         num_tokens: int >= 0, tokens to write after each prefix.
         lengths: (B,) int, tokens of each prefix; None: P.
         temperature: float >= 0.
+        top_k: int >= 0, draw from the k most probable tokens; 0: from all. Default: 0.
+        top_p: float in (0, 1], draw from the most probable tokens that together have the
+            probability p, at least one. Default: 1, all.
         seed: int in 0..2^31 - 1. The draw depends on it, on the row and on the place in the text.
         noise: (t) -> (B, V) float in [0, 1), uniform; None: from the seed.
 
@@ -63,6 +69,7 @@ def generate(
     """
     tokens = ops.cast(ops.convert_to_tensor(tokens), "int32")
     _check(tokens, num_tokens, temperature, seed)
+    _check_limits(top_k, top_p)
     rows = ops.shape(tokens)[0]
     if lengths is None:
         lengths = ops.broadcast_to(ops.shape(tokens)[1], (rows,))
@@ -71,7 +78,7 @@ def generate(
     tokens = ops.concatenate([tokens, ops.zeros_like(lengths)[:, None]], axis=1)
     tokens = ops.where((lengths == 0)[:, None], FIRST, tokens)
     lengths = ops.maximum(lengths, 1)
-    choose = _chooser(temperature)
+    choose = _chooser(temperature, top_k, top_p)
     generator = keras.random.SeedGenerator(seed) if noise is None else None
     places = ops.arange(num_tokens, dtype="int32")
     last = _longest(lengths) + num_tokens - 1
@@ -105,6 +112,13 @@ def _check(tokens, num_tokens, temperature, seed) -> None:
             raise ValueError(f"`{name}` must be 0 or more, below {end}. Received: {name}={value}.")
 
 
+def _check_limits(top_k, top_p) -> None:
+    if isinstance(top_k, int) and top_k < 0:
+        raise ValueError(f"`top_k` must be 0 (all) or more. Received: top_k={top_k}.")
+    if isinstance(top_p, (int, float)) and not 0 < top_p <= 1:
+        raise ValueError(f"`top_p` must be above 0, at most 1 (all). Received: top_p={top_p}.")
+
+
 def _longest(lengths) -> Any:
     """Return the largest length; 0 without rows."""
     return ops.max(ops.concatenate([lengths, ops.zeros((1,), "int32")]))
@@ -122,20 +136,37 @@ def _note(written, places, lengths, t, token) -> Any:
     return ops.where(here, token[:, None], written)
 
 
-def _chooser(temperature: Any) -> Callable[[Any, Any], Any]:
+def _chooser(temperature: Any, top_k: Any, top_p: Any) -> Callable[[Any, Any], Any]:
     """Return (logits (B, V), uniform (B, V)) -> token (B,)."""
     temperature = ops.cast(ops.convert_to_tensor(temperature), "float32")
     # a smaller one is greedy anyway, and must not overflow
     divisor = ops.maximum(temperature, 1e-6)
+    free = isinstance(top_k, int) and not top_k and isinstance(top_p, (int, float)) and top_p == 1
 
     def choose(logits, uniform):
         logits = ops.cast(logits, "float32")
         known = ops.arange(ops.shape(logits)[-1]) != UNKNOWN
-        drawn = logits / divisor - ops.log(-ops.log(uniform))
-        found = ops.where(temperature > 0, drawn, logits)
-        return ops.argmax(ops.where(known, found, -float("inf")), axis=-1)
+        logits = ops.where(known, logits, -float("inf"))
+        scaled = logits / divisor
+        if not free:
+            scaled = _limited(scaled, top_k, top_p)
+        drawn = scaled - ops.log(-ops.log(uniform))
+        return ops.argmax(ops.where(temperature > 0, drawn, logits), axis=-1)
 
     return choose
+
+
+def _limited(logits: Any, top_k: Any, top_p: Any) -> Any:
+    """Put -inf in the place of all logits (B, V) but the most probable ones."""
+    falling = ops.flip(ops.sort(logits, axis=-1), axis=-1)  # (B, V)
+    shares = ops.softmax(falling)
+    before = ops.cumsum(shares, axis=-1) - shares  # the probability of those before
+    top_k = ops.cast(ops.convert_to_tensor(top_k), "int32")
+    most = ops.where(top_k > 0, top_k, ops.shape(logits)[-1])
+    first = ops.arange(ops.shape(logits)[-1], dtype="int32") == 0  # one stays, whatever p is
+    kept = (ops.arange(ops.shape(logits)[-1], dtype="int32") < most) & (before < top_p) | first
+    least = ops.min(ops.where(kept, falling, float("inf")), axis=-1, keepdims=True)
+    return ops.where(logits >= least, logits, -float("inf"))
 
 
 def beam_search(

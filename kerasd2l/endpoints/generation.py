@@ -36,7 +36,8 @@ def text_generator(
 
     `serving_default` takes `prefix` (B,) string and gives `text` (B,) string: the prefix and
     `num_tokens` tokens more. `generate` takes the number of tokens () int32, the `temperature` ()
-    float32 (0: always the most probable token) and the `seed` () int64, too; they may be left out
+    float32 (0: always the most probable token), the `seed` () int64, and `top_k` () int32 and
+    `top_p` () float32, which limit the draw as in `decoding.generate`, too; they may be left out
     where a server knows defaults. The same seed gives the same text, row by row.
 
     The prefix is cleaned as the training text was, but white space at its ends stays. Characters or
@@ -75,6 +76,7 @@ def text_generator(
             f"token). Received: temperature={temperature}."
         )
     defaults = {"num_tokens": num_tokens, "temperature": temperature, "seed": 0}
+    defaults |= {"top_k": 0, "top_p": 1.0}
 
     def build(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
         return _writer(steps(model), assets, defaults, (most_tokens, most_characters))
@@ -96,11 +98,14 @@ def text_generator(
         return {"prefix": np.array([prefix, "", prefix[:3]], dtype=object)}
 
     settings = {"num_tokens": np.int32(9), "temperature": np.float32(1), "seed": np.int64(7)}
+    settings |= {"top_k": np.int32(5), "top_p": np.float32(0.9)}
     text = {"prefix": TensorSpec((None,), "string")}
     scalars = {
         "num_tokens": TensorSpec((), "int32"),
         "temperature": TensorSpec((), "float32"),
         "seed": TensorSpec((), "int64"),
+        "top_k": TensorSpec((), "int32"),
+        "top_p": TensorSpec((), "float32"),
     }
     return (
         Endpoint("serving_default", text, build_default, example),
@@ -114,14 +119,14 @@ def _writer(
     defaults: Mapping[str, Any],
     most: tuple[int, int],
 ) -> ServingFunction:
-    """Return (prefix, num_tokens, temperature, seed) -> {"text"}, its table and its defaults."""
+    """Return (prefix, num_tokens, temperature, seed, ...) -> {"text"}, its table and defaults."""
     most_tokens, most_characters = most
     table = TextTable(assets["vocabulary"], assets["tokenizer"])
     characters = assets["tokenizer"]["level"] == "char"
     strip = False if characters else None  # a space at the end of a prefix is one to go on from
 
-    def write(prefix, num_tokens, temperature, seed):
-        num_tokens, temperature = _checked(num_tokens, temperature, most_tokens)
+    def write(prefix, num_tokens, temperature, seed, top_k=0, top_p=1.0):
+        num_tokens, temperature = _checked(num_tokens, temperature, top_k, top_p, most_tokens)
         clean = table.clean(prefix, strip=strip)
         ids = table.encode(table.ending(prefix, most_characters), strip=strip)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
@@ -137,6 +142,8 @@ def _writer(
             num_tokens=num_tokens,
             lengths=lengths,
             temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
             noise=noise,
         )
         parts = [clean, table.decode(written)]
@@ -149,9 +156,9 @@ def _writer(
 
 
 def _checked(
-    num_tokens: tf.Tensor, temperature: tf.Tensor, most: int
+    num_tokens: tf.Tensor, temperature: tf.Tensor, top_k: Any, top_p: Any, most: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the settings behind checks of their ranges."""
+    """Return number and temperature behind checks of the ranges of all settings."""
     number = f"num_tokens must be in 0..{most}"
     heat = "temperature must be a finite number, at least 0"
     num_tokens, temperature = tf.convert_to_tensor(num_tokens), tf.convert_to_tensor(temperature)
@@ -159,6 +166,11 @@ def _checked(
         tf.debugging.assert_non_negative(num_tokens, number),
         tf.debugging.assert_less_equal(num_tokens, most, number),
         tf.debugging.Assert((temperature >= 0) & tf.math.is_finite(temperature), [heat]),
+        tf.debugging.Assert(tf.convert_to_tensor(top_k) >= 0, ["top_k must be 0 (all) or more"]),
+        tf.debugging.Assert(
+            (tf.convert_to_tensor(top_p) > 0) & (tf.convert_to_tensor(top_p) <= 1),
+            ["top_p must be above 0, at most 1 (all)"],
+        ),
     ]
     with tf.control_dependencies([check for check in checks if check is not None]):
         return tf.identity(num_tokens), tf.identity(temperature)

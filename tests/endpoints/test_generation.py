@@ -170,6 +170,16 @@ def test_the_command_line_prints_text(writer):
         f"the time: text {wanted[0]}",
         f"he: text {wanted[1]}",
     ]
+    assert predict("the time", "--input", "top_k=1", "--input", "temperature=1")[1] == (
+        f"text: {ask(served, 'the time')[0]}"
+    )
+    for setting, said in (
+        ("top_k=-1", "Error: top_k must be 0 (all) or more"),
+        ("top_p=0", "Error: top_p must be above 0, at most 1 (all)"),
+        ("top_p=1.1", "Error: top_p must be above 0, at most 1 (all)"),
+    ):
+        code, _, errors = predict("the", "--input", setting)
+        assert code == 1 and errors.strip() == said
     code, _, errors = predict("the", "--input", "num_tokens=-3")
     assert code == 1 and errors.strip() == "Error: num_tokens must be in 0..10000"
 
@@ -181,6 +191,8 @@ def test_a_thousand_characters_a_second(tmp_path):
         "prefix": tf.constant(["the time traveller"]),
         "temperature": tf.constant(1.0),
         "seed": tf.constant(0, tf.int64),
+        "top_k": tf.constant(0),
+        "top_p": tf.constant(1.0),
     }
     seconds = []
     for _ in range(3):
