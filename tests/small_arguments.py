@@ -52,6 +52,32 @@ SMALL_ARGUMENTS = {
         "num_steps": 6,
     },
     "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
+    "attention_mechanisms/transformer": {
+        "num_hiddens": 16,
+        "num_layers": 1,
+        "ffn_num_hiddens": 16,
+        "num_examples": 64,
+        "num_steps": 4,
+    },
+    "attention_mechanisms/bahdanau": {
+        "num_layers": 1,
+        "num_hiddens": 16,
+        "num_examples": 64,
+        "num_steps": 3,
+    },
+    "attention_mechanisms/vit": {
+        "resize": 32,
+        "num_hiddens": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "ffn_num_hiddens": 16,
+    },
+    "attention_mechanisms/gpt_lm": {
+        "num_hiddens": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "num_steps": 16,
+    },
     "recurrent_modern/seq2seq_gru": {
         "num_layers": 1,
         "num_examples": 64,
