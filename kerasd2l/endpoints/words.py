@@ -106,16 +106,17 @@ class _Words:
 
     def nearest(self, vectors: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the words nearest to vectors (B, D) but those of numbers `left_out` (B, N)."""
-        every = tf.range(len(self.vocabulary))
+        size, k = len(self.vocabulary), min(NEIGHBOURS, len(self.vocabulary))
+        every = tf.range(size)
         table = self._vectors(every, tf.constant(self.vocabulary))
         unit = [tf.math.divide_no_nan(v, tf.norm(v, axis=-1, keepdims=True)) for v in (vectors, table)]
         cosines = tf.matmul(unit[0], unit[1], transpose_b=True)  # (B, V)
         never = tf.reduce_any(left_out[:, :, None] == every, axis=1) | (every == 0)
         never |= tf.norm(vectors, axis=-1, keepdims=True) == 0
-        scores, best = tf.math.top_k(tf.where(never, -2.0, cosines), min(NEIGHBOURS, len(every)))
+        scores, best = tf.math.top_k(tf.where(never, -2.0, cosines), k)
         real = scores > -2
         names = tf.where(real, tf.gather(tf.constant(self.vocabulary), best), "")
-        missing = [[0, 0], [0, NEIGHBOURS - min(NEIGHBOURS, len(every))]]
+        missing = [[0, 0], [0, NEIGHBOURS - k]]
         return {
             "neighbours": tf.pad(names, missing, constant_values=""),
             "similarities": tf.pad(tf.where(real, scores, 0.0), missing),

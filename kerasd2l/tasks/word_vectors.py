@@ -21,7 +21,8 @@ class Windows:
     Args:
         max_window: int >= 1, words on each side at most; each window is drawn from 1 to this.
         min_freq: int >= 1, a rarer word is left out.
-        threshold: float > 0; a smaller one leaves out more of the frequent words.
+        threshold: float > 0; a smaller one leaves out more of the frequent words. None: the book's
+            1e-4; 1e-2 of the builtin text, which is short.
         outputs: how a neighbour is told from all words: "noise" (from some drawn words) or "tree"
             (hierarchical softmax).
         num_noise_words: int >= 1, drawn for each neighbour.
@@ -31,7 +32,7 @@ class Windows:
 
     max_window: int = 5
     min_freq: int = 10
-    threshold: float = 1e-4
+    threshold: float | None = None
     outputs: Literal["noise", "tree"] = "noise"
     num_noise_words: int = 5
     divide_by: Literal["centers", "entries"] = "centers"

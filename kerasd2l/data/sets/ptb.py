@@ -108,7 +108,7 @@ def load(
     max_window: int = 5,
     num_noise_words: int = 5,
     min_freq: int = 10,
-    threshold: float = 1e-4,
+    threshold: float | None = None,
     inputs: Literal["center", "contexts", "subwords"] = "center",
     outputs: Literal["noise", "tree"] = "noise",
     weights: Literal["centers", "entries"] = "centers",
@@ -122,7 +122,8 @@ def load(
         max_window: int W >= 1, the largest window; each is drawn from 1 to W.
         num_noise_words: int K >= 1, noise words for each neighbour.
         min_freq: int >= 1, rarer words are left out.
-        threshold: float > 0, a smaller one leaves out more of the frequent words.
+        threshold: float > 0, a smaller one leaves out more of the frequent words. None: the book's
+            1e-4; 1e-2 of the built-in text, of which the book's would leave nothing to learn.
         inputs: what predicts: "center" (skip-gram: the word in the middle predicts each neighbour),
             "contexts" (CBOW: the neighbours predict the word in the middle), "subwords" (fastText:
             the word in the middle and its character n-grams).
@@ -141,9 +142,11 @@ def load(
     Raises:
         DataError: as `lines`. ValueError: a number out of range, or no pair of words left.
     """
+    source = Source.of(source)
+    if threshold is None:
+        threshold = 1e-2 if source.kind == "builtin" else 1e-4
     numbers = {"max_window": max_window, "num_noise_words": num_noise_words, "min_freq": min_freq}
     _check(threshold, **numbers)
-    source = Source.of(source)
     whole, vocab = sentences(source, min_freq=min_freq)
     thinned, counts = word_windows.subsample(
         whole, len(vocab), threshold=threshold, seed=source.seed
