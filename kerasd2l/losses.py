@@ -254,9 +254,7 @@ class SigmoidBCELoss(keras.losses.Loss):
         0.6931
     """
 
-    def __init__(
-        self, reduction: str = "sum_over_batch_size", name: str = "sigmoid_bce", **kwargs
-    ):
+    def __init__(self, reduction: str = "sum_over_batch_size", name: str = "sigmoid_bce", **kwargs):
         super().__init__(name=name, reduction=reduction, **kwargs)
 
     def call(self, y_true, y_pred):

@@ -164,7 +164,9 @@ def opened_member(
     """
     archive = Path(archive)
     try:
-        guard = _Guard(archive, limits.FILES, _most(archive.stat().st_size, max_bytes, limits.RATIO))
+        guard = _Guard(
+            archive, limits.FILES, _most(archive.stat().st_size, max_bytes, limits.RATIO)
+        )
         for member in _members(archive, guard):
             if wanted(str(member.name)):
                 yield str(member.name), member.file

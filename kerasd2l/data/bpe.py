@@ -6,6 +6,7 @@ Section: "subword-embedding".
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 
 UNKNOWN = "[UNK]"
@@ -28,7 +29,7 @@ def get_max_freq_pair(token_freqs: Mapping[str, int]) -> Pair:
     pairs: collections.Counter = collections.Counter()
     for token, freq in token_freqs.items():
         symbols = token.split()
-        for pair in zip(symbols, symbols[1:], strict=False):
+        for pair in itertools.pairwise(symbols):
             pairs[pair] += freq
     if not pairs:
         raise ValueError("`token_freqs` has no word of two symbols: nothing is left to join.")

@@ -92,9 +92,9 @@ class Subwords:
         Returns:
             (V, S) int32, padded with 0; n-grams are numbered from V on.
         """
-        rows = [[]] + [
-            [i, *self.numbers(word, len(vocabulary))] for i, word in enumerate(vocabulary[1:], 1)
-        ]
+        rows: list[list[int]] = [[]]
+        for number, word in enumerate(vocabulary[1:], 1):
+            rows.append([number, *self.numbers(word, len(vocabulary))])
         found = np.zeros((len(vocabulary), max(1, *map(len, rows))), np.int32)
         for row, parts in zip(found, rows, strict=True):
             row[: len(parts)] = parts

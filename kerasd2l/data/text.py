@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -223,7 +223,7 @@ def read_lines(
 
 
 def lines_of(
-    file: BinaryIO,
+    file: IO[bytes],
     name: str | os.PathLike,
     *,
     max_bytes: int = limits.TEXT_BYTES,

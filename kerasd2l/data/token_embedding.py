@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -156,9 +156,7 @@ def knn(vectors: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.
     return best, cosines[best]
 
 
-def get_similar_tokens(
-    token: str, k: int, embedding: TokenEmbedding
-) -> list[tuple[str, float]]:
+def get_similar_tokens(token: str, k: int, embedding: TokenEmbedding) -> list[tuple[str, float]]:
     """Return the k words nearest to a word, itself left out, with their cosines.
 
     Section: "similarity-analogy".
@@ -172,10 +170,8 @@ def get_similar_tokens(
     return [pair for pair in pairs if pair[0] != token][:k]
 
 
-def get_analogy(
-    a: str, b: str, c: str, embedding: TokenEmbedding, *, exclude: bool = False
-) -> str:
-    """Return the word nearest to b - a + c: a is to b as c is to what?
+def get_analogy(a: str, b: str, c: str, embedding: TokenEmbedding, *, exclude: bool = False) -> str:
+    """Return the word nearest to b - a + c: a is to b as c to it.
 
     Section: "similarity-analogy".
 
@@ -228,7 +224,7 @@ class _Reader:
         self.words: dict[str, int] = {UNKNOWN: 0}
         self.rows = np.zeros((0, 0), np.float32)
 
-    def read(self, file: BinaryIO) -> tuple[list[str], np.ndarray]:
+    def read(self, file: IO[bytes]) -> tuple[list[str], np.ndarray]:
         with warnings.catch_warnings():
             # numpy warns of what is no number, and returns the numbers before it
             warnings.simplefilter("error", DeprecationWarning)
@@ -243,7 +239,7 @@ class _Reader:
         self.rows.resize((len(self.words), self.rows.shape[1]), refcheck=False)
         return list(self.words), self.rows
 
-    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+    def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
         most = limits.VECTOR_LINE_BYTES
         while line := file.readline(most + 1):
             self.number += 1

@@ -251,7 +251,8 @@ def cooccurrences(
     """
     sentence = np.repeat(np.arange(len(sentences.lengths), dtype=np.int32), sentences.lengths)
     ids = sentences.ids.astype(np.int64)
-    keys, totals = np.zeros(0, np.int64), np.zeros(0)
+    keys: np.ndarray = np.zeros(0, np.int64)
+    totals: np.ndarray = np.zeros(0)
     for distance in range(1, min(window, len(ids) - 1) + 1):
         left, right = ids[:-distance], ids[distance:]
         real = (sentence[:-distance] == sentence[distance:]) & (left > 0) & (right > 0)

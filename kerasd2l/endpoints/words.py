@@ -92,14 +92,18 @@ class _Words:
         self.table = TextTable(self.vocabulary, assets.get("tokenizer", {}))
         self.resources = self.table.resources
         self.model = model
-        self.parts = _Parts(assets["subwords"], len(self.vocabulary)) if "subwords" in assets else None
+        self.parts = (
+            _Parts(assets["subwords"], len(self.vocabulary)) if "subwords" in assets else None
+        )
 
     def look_up(self, words: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return the numbers (B,), vectors (B, D) and whether they are known (B,) of words."""
         tokens = self.table.tokenize(words)
         single = tf.equal(tokens.row_lengths(), 1)
         text = tf.where(single, tokens[:, :1].to_tensor("", shape=(None, 1))[:, 0], "")
-        ids = tf.where(single, self.table.encode(words)[:, :1].to_tensor(0, shape=(None, 1))[:, 0], 0)
+        ids = tf.where(
+            single, self.table.encode(words)[:, :1].to_tensor(0, shape=(None, 1))[:, 0], 0
+        )
         vectors = self._vectors(ids, text)
         real = ids > 0 if self.parts is None else text != ""
         return ids, vectors * tf.cast(real, tf.float32)[:, None], ids > 0
@@ -109,7 +113,9 @@ class _Words:
         size, k = len(self.vocabulary), min(NEIGHBOURS, len(self.vocabulary))
         every = tf.range(size)
         table = self._vectors(every, tf.constant(self.vocabulary))
-        unit = [tf.math.divide_no_nan(v, tf.norm(v, axis=-1, keepdims=True)) for v in (vectors, table)]
+        unit = [
+            tf.math.divide_no_nan(v, tf.norm(v, axis=-1, keepdims=True)) for v in (vectors, table)
+        ]
         cosines = tf.matmul(unit[0], unit[1], transpose_b=True)  # (B, V)
         never = tf.reduce_any(left_out[:, :, None] == every, axis=1) | (every == 0)
         never |= tf.norm(vectors, axis=-1, keepdims=True) == 0
@@ -153,7 +159,9 @@ def _fnv1a(texts: tf.Tensor) -> tf.Tensor:
     lengths = tf.strings.length(texts)
     longest = tf.maximum(tf.reduce_max(tf.concat([lengths, [1]], 0)), 1)
     rows = tf.cast(tf.io.decode_raw(texts, tf.uint8, fixed_length=longest), tf.int64)
-    rows = tf.where(rows < 128, rows, tf.bitwise.bitwise_or(rows, tf.constant(0xFFFFFF00, tf.int64)))
+    rows = tf.where(
+        rows < 128, rows, tf.bitwise.bitwise_or(rows, tf.constant(0xFFFFFF00, tf.int64))
+    )
     mask = tf.constant(0xFFFFFFFF, tf.int64)
 
     def add(place, found):

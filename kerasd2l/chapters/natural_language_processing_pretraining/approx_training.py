@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -54,13 +55,9 @@ def _measure(sizes: Any, embed_size: int, pairs: int, noise: int, repeats: int) 
         mask, turn = (part.astype("float32") for part in (nodes[words] > 0, turns[words]))
         center = v[centers]
         losses = {
-            names[0]: lambda v, u, words=words: tf.nn.sparse_softmax_cross_entropy_with_logits(
-                words, tf.matmul(v, u, transpose_b=True)
-            ),
-            names[1]: lambda v, u, rows=chosen, labels=labels: _binary(v, u, rows, labels, 1.0),
-            names[2]: lambda v, u, rows=nodes[words], turn=turn, mask=mask: _binary(
-                v, u, rows, turn, mask
-            ),
+            names[0]: functools.partial(_exact, words=words),
+            names[1]: functools.partial(_binary, rows=chosen, labels=labels, mask=1.0),
+            names[2]: functools.partial(_binary, rows=nodes[words], labels=turn, mask=mask),
         }
         for name, loss in losses.items():
             seconds[name].append(_seconds(loss, center, u, repeats))
@@ -80,6 +77,12 @@ def _measure(sizes: Any, embed_size: int, pairs: int, noise: int, repeats: int) 
         yscale="log",
     )
     return DemoResult(values, {"costs": figure})
+
+
+def _exact(v: Any, u: Any, words: Any) -> Any:
+    """Return the cross-entropy (B,) of the softmax over all rows."""
+    logits = tf.matmul(v, u, transpose_b=True)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(words, logits)
 
 
 def _binary(v: Any, u: Any, rows: Any, labels: Any, mask: Any) -> Any:

@@ -6,7 +6,7 @@ Sections: "word-embedding-dataset", "glove". Built in: English that CPython ship
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,9 +72,7 @@ def read_ptb(source: Source | str | None = None) -> list[list[str]]:
     return [TOKENIZER(line) for line in lines(source)]
 
 
-def sentences(
-    source: Source | str | None = None, *, min_freq: int = 10
-) -> tuple[Sentences, Vocab]:
+def sentences(source: Source | str | None = None, *, min_freq: int = 10) -> tuple[Sentences, Vocab]:
     """Read the text as numbers, and its vocabulary. Section: "word-embedding-dataset".
 
     Args:
@@ -146,7 +144,8 @@ def load(
     if threshold is None:
         threshold = 1e-2 if source.kind == "builtin" else 1e-4
     numbers = {"max_window": max_window, "num_noise_words": num_noise_words, "min_freq": min_freq}
-    _check(threshold, **numbers)
+    _check(**numbers)
+    _check_positive("threshold", threshold)
     whole, vocab = sentences(source, min_freq=min_freq)
     thinned, counts = word_windows.subsample(
         whole, len(vocab), threshold=threshold, seed=source.seed
@@ -209,7 +208,8 @@ def load_cooccurrences(
     Raises:
         DataError: as `lines`. ValueError: a number out of range, or no pair of words.
     """
-    _check(largest, window=window, min_freq=min_freq)
+    _check(window=window, min_freq=min_freq)
+    _check_positive("largest", largest)
     source = Source.of(source)
     whole, vocab = sentences(source, min_freq=min_freq)
     words, contexts, counts = word_windows.cooccurrences(whole, len(vocab), window=window)
@@ -252,12 +252,15 @@ def _tree(counts: np.ndarray) -> Callable:
     return predicted
 
 
-def _check(positive: float, **least_one: int) -> None:
+def _check(**least_one: int) -> None:
     for name, value in least_one.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
-    if not 0 < positive < float("inf"):
-        raise ValueError(f"`threshold` and `largest` must be positive. Received: {positive}.")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ValueError(f"`{name}` must be a positive number. Received: {name}={value}.")
 
 
 def _some(path: Path, found: Sequence[str]) -> list[str]:
