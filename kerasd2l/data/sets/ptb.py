@@ -202,8 +202,8 @@ def load_cooccurrences(
         power: float >= 0, the exponent below.
 
     Returns:
-        Data: x {"inputs" (B,) int32, "outputs" (B,) int32}, labels (B,) float32, the logarithm of
-        the count x, and weights (B,) float32, h(x) = min(x / c, 1)^power.
+        Data: x {"inputs" (B,) int32, "outputs" (B,) int32}, labels (B, 1) float32, the logarithm
+        of the count x, and weights (B,) float32, h(x) = min(x / c, 1)^power.
 
     Raises:
         DataError: as `lines`. ValueError: a number out of range, or no pair of words.
@@ -217,7 +217,7 @@ def load_cooccurrences(
         raise ValueError("no two known words stand near each other. Use a smaller min_freq.")
     weights = (np.minimum(counts / largest, 1) ** power).astype(np.float32)
     batches = pipeline.from_arrays(
-        ({"inputs": words, "outputs": contexts}, np.log(counts), weights),
+        ({"inputs": words, "outputs": contexts}, np.log(counts)[:, None], weights),
         batch_size=batch_size,
         seed=source.seed,
     )

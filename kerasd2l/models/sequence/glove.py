@@ -30,7 +30,7 @@ class GloVe(keras.Model):
         inputs: {"inputs": (B,) int, "outputs": (B,) int}.
 
     Returns:
-        (B,) float32.
+        (B, 1) float32.
 
     Raises:
         ValueError: a size below 1.
@@ -38,7 +38,7 @@ class GloVe(keras.Model):
     Example:
         >>> word = ops.ones((2,), "int32")
         >>> GloVe(20, embed_size=4)({"inputs": word, "outputs": word}).shape
-        TensorShape([2])
+        TensorShape([2, 1])
 
     Reference:
         Pennington et al., GloVe: global vectors for word representation, 2014.
@@ -72,7 +72,7 @@ class GloVe(keras.Model):
         dtype = self.compute_dtype
         product = ops.sum(look_up(self.v, words, dtype) * look_up(self.u, contexts, dtype), axis=-1)
         found = product + look_up(self.b, words, dtype) + look_up(self.c, contexts, dtype)
-        return ops.cast(found, "float32")
+        return ops.cast(ops.expand_dims(found, -1), "float32")
 
     def vectors(self, words: Any) -> Any:
         """Return the vectors (B, D) of words (B,): the sum of both tables'."""
