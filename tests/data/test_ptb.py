@@ -121,7 +121,9 @@ def test_thinning_keeps_words_as_often_as_the_books():
     by_hand = scratch.subsample_scratch(lines, names, random.Random(0))
     left = collections.Counter(itertools.chain.from_iterable(by_hand))
     kept = np.minimum(np.sqrt(1e-4 / share[1:]), 1) * counts[1:]
-    np.testing.assert_allclose([left[str(i)] for i in range(1, 6)], kept, atol=5 * kept.max() ** 0.5)
+    np.testing.assert_allclose(
+        [left[str(i)] for i in range(1, 6)], kept, atol=5 * kept.max() ** 0.5
+    )
 
 
 def test_windows_of_one_are_the_books_and_larger_ones_have_their_sizes():
