@@ -76,8 +76,7 @@ class SkipGram(keras.Model):
     def call(self, inputs):
         given = self.vectors(inputs["inputs"])  # (B, D)
         outputs = look_up(self.u, inputs["outputs"], self.compute_dtype)  # (B, M, D)
-        logits = ops.squeeze(ops.matmul(outputs, ops.expand_dims(given, -1)), -1)  # (B, M)
-        return ops.cast(logits, "float32")
+        return ops.cast(ops.einsum("bd,bmd->bm", given, outputs), "float32")
 
     def vectors(self, words: Any) -> Any:
         """Return the vectors (B, D) of words (B,), those that are kept after the training."""
