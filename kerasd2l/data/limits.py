@@ -21,6 +21,7 @@ FIELDS = 1_000  # of a row; house prices: 81
 CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million
 FIELD_CHARACTERS = 10_000
 VECTOR_NUMBERS = 150_000_000  # of word vectors, as float32 600 MB; glove.6B.300d: 120 million
+VECTOR_BYTES = 8 << 30  # read a line at a time; wiki.en: 6.6 GB
 VECTOR_LINE_BYTES = 64 << 10  # a word and its vector; 300 numbers: 3 kB
 NAME_CHARACTERS = 200  # every name is padded to the longest one
 PICTURES = 100_000  # of an archive; CIFAR-10: 60,000

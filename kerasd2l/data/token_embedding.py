@@ -61,12 +61,16 @@ class TokenEmbedding:
             raise ValueError(f"`tokens` must be distinct and begin with {UNKNOWN}.")
 
     @classmethod
-    def read(cls, path: str | os.PathLike, *, max_words: int | None = None) -> TokenEmbedding:
+    def read(
+        cls, path: str | os.PathLike, *, max_words: int | None = None, member: str = ""
+    ) -> TokenEmbedding:
         """Read a file: GloVe's text, word2vec's or fastText's text, plain, gz or zip.
 
         Args:
-            path: the file; of a zip the first member that ends in .txt or .vec.
+            path: the file.
             max_words: int, read no more than the first so many; None: all.
+            member: str, part of the name of the member to read of a zip, e.g. "300d"; else the
+                first one that ends in .txt or .vec.
 
         Returns:
             The words in the file's order behind `<unk>`, whose row is zeros unless the file has
@@ -78,7 +82,7 @@ class TokenEmbedding:
         """
         if max_words is not None and max_words < 1:
             raise ValueError(f"`max_words` must be at least 1. Received: max_words={max_words}.")
-        with _opened(Path(path)) as (name, file):
+        with _opened(Path(path), member) as (name, file):
             return cls(*_Reader(name, max_words).read(file))
 
     @classmethod
@@ -199,7 +203,7 @@ def _check_known(embedding: TokenEmbedding, *tokens: str) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[str, Any]]:
+def _opened(path: Path, member: str) -> Iterator[tuple[str, Any]]:
     """Open a file of vectors: plain, gzipped, or a member of a zip."""
     try:
         with files.open_regular(path) as raw:
@@ -207,7 +211,12 @@ def _opened(path: Path) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if zipped:
-        with archive.opened_member(path, lambda name: name.endswith((".txt", ".vec"))) as found:
+
+        def wanted(name: str) -> bool:
+            hidden = name.startswith("__MACOSX/") or "readme" in name.lower()
+            return member in name and name.endswith((".txt", ".vec")) and not hidden
+
+        with archive.opened_member(path, wanted, max_bytes=limits.VECTOR_BYTES) as found:
             yield f"{path}, {found[0]}", found[1]
     else:
         with files.unpacked(path) as file:

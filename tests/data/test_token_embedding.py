@@ -59,6 +59,21 @@ def test_a_vec_file_in_a_zip_and_the_books_names(tmp_path):
         TokenEmbedding.load("glove", "builtin")
 
 
+def test_of_several_members_the_one_that_is_asked_for(tmp_path):
+    with zipfile.ZipFile(tmp_path / "v", "w") as file:
+        for name, text in (
+            ("__MACOSX/._glove.2d.txt", "no"),
+            ("README.txt", "no"),
+            ("glove.2d.txt", "a 1 2\n"),
+            ("glove.3d.txt", "a 1 2 3\n"),
+        ):
+            file.writestr(name, text)
+    assert TokenEmbedding.read(tmp_path / "v").idx_to_vec.shape == (2, 2)
+    assert TokenEmbedding.read(tmp_path / "v", member="3d").idx_to_vec.shape == (2, 3)
+    with pytest.raises(DataError, match="has no file of the kind"):
+        TokenEmbedding.read(tmp_path / "v", member="300d")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
