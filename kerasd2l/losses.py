@@ -203,6 +203,71 @@ class MaskedCrossEntropy(keras.losses.Loss):
         return {"ignore_id": self.ignore_id, "divide_by": self.divide_by, "name": self.name}
 
 
+def sigmoid_bce(logits: Any, labels: Any, mask: Any = None) -> Any:
+    """Compute the book's loss of several yes-or-no questions a row, some of them padding.
+
+    mean over m of mask_m (-y_m log s(x_m) - (1 - y_m) log(1 - s(x_m))), s the sigmoid. All places
+    count in the mean, as in the book; divide by the share of real ones where that must not be.
+    Section: "word2vec-pretraining".
+
+    Args:
+        logits: (B, M) float.
+        labels: (B, M) 0 or 1.
+        mask: (B, M), 0 where nothing is asked; None: everywhere something is.
+
+    Returns:
+        (B,) float.
+
+    Example:
+        >>> loss = sigmoid_bce([[1.1, -2.2, 3.3, -4.4]], [[1, 0, 0, 0]], [[1, 1, 1, 1]])
+        >>> round(float(loss[0]), 4)
+        0.9352
+    """
+    losses = _sigmoid_losses(labels, logits)
+    if mask is not None:
+        losses = losses * ops.cast(ops.convert_to_tensor(mask), losses.dtype)
+    return ops.mean(losses, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class SigmoidBCELoss(keras.losses.Loss):
+    """Binary cross-entropy of each logit by itself, so that each can have a weight of its own.
+
+    -y log s(x) - (1 - y) log(1 - s(x)), s the sigmoid. Section: "word2vec-pretraining". Keras' own
+    BinaryCrossentropy takes the mean of a row before it looks at weights.
+
+    Args:
+        reduction: str, as in every Keras loss: the mean over all places by default.
+        name: str.
+        **kwargs: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: (B, M) 0 or 1.
+        y_pred: (B, M) float, logits.
+        sample_weight: (B, M) float or None; see `data.word_windows.weigh`.
+
+    Returns:
+        A scalar; (B, M) with `reduction=None`.
+
+    Example:
+        >>> round(float(SigmoidBCELoss()([[1.0, 0.0]], [[0.0, 0.0]])), 4)
+        0.6931
+    """
+
+    def __init__(self, reduction: str = "sum_over_batch_size", name: str = "sigmoid_bce", **kwargs):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        return _sigmoid_losses(y_true, y_pred)
+
+
+def _sigmoid_losses(labels: Any, logits: Any) -> Any:
+    """Return softplus(x) - y x: the cross-entropy without an overflow."""
+    logits = ops.convert_to_tensor(logits)
+    labels = ops.cast(ops.convert_to_tensor(labels), logits.dtype)
+    return ops.softplus(logits) - labels * logits
+
+
 def _token_losses(labels: Any, logits: Any, real: Any) -> Any:
     """Return -log P(label) where `real`, else 0: (B, T) from labels (B, T) and logits (B, T, V)."""
     # what stands in the padding must reach neither the loss nor, as NaN, the gradient

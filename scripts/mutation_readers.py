@@ -30,11 +30,13 @@ from kerasd2l.data.sets import (
     diabetes,
     kaggle_house,
     names,
+    ptb,
     shakespeare,
     time_machine,
     translation,
 )
 from kerasd2l.data.source import DataError
+from kerasd2l.data.token_embedding import TokenEmbedding
 from kerasd2l.data.vocab import Vocab
 from kerasd2l.recipe import TensorSpec
 from kerasd2l.run import RunError, open_run
@@ -183,6 +185,12 @@ def _read_pairs(folder: Path, corpus: Any) -> Any:
     return {split: translation.tokenize_pairs(found) for split, found in pairs.items()}
 
 
+def _read_vectors(folder: Path) -> Any:
+    embedding = TokenEmbedding.read(folder / "v")
+    if not np.isfinite(embedding.idx_to_vec).all():
+        raise AssertionError("infinite numbers")
+
+
 def _cifar() -> tuple[Files, Files]:
     """Return the batches as pickles and in binary, two pictures each."""
     x = np.random.RandomState(0).randint(0, 256, (2, 3072)).astype(np.uint8)
@@ -245,6 +253,8 @@ _PLAIN = {"position": np.frombuffer(b'{"step": 1}', np.uint8), "0000:kernel": np
 _OBJECT = np.array([1], object)
 _TEXT = ("The Time Machine, by H. G. Wells.\n\n" + "It was a dark night\n" * 20).encode()
 _PAIRS = "".join(f"Go {i}.\tVa {i} !\tCC-BY\n" for i in range(30)).encode()
+_VECTORS = b"".join(b"w%d 0.25 -1.5e-2 %d\n" % (i, i) for i in range(30))
+_PTB = {"ptb/ptb.train.txt": _TEXT, "ptb/ptb.test.txt": b"a b\n"}
 _ENGLISH = {f"multi30k/{n}.{s}.gz": b"a dog .\n" * 9 for n in ("train", "val", "test_2016_flickr")
             for s in ("en", "fr")}  # fmt: skip
 
@@ -275,6 +285,14 @@ def readers() -> dict[str, Reader]:
         "pairs.gz": Reader(
             changed(_ENGLISH, gzip.compress), lambda folder: _read_pairs(folder, "multi30k")
         ),
+        "ptb": Reader(
+            changed({"ptb/ptb.zip": zipped(_PTB)}),
+            lambda folder: ptb.sentences(Source("files", folder), min_freq=1),
+            (DataError, ValueError),
+        ),
+        "vectors": Reader(changed({"v": _VECTORS}), _read_vectors),
+        "vectors.gz": Reader(changed({"v": b"30 3\n" + _VECTORS}, gzip.compress), _read_vectors),
+        "vectors zip": Reader(changed({"v": zipped({"a.txt": _VECTORS})}), _read_vectors),
         "names": Reader(changed({"n": surnames}, gzip.compress), _read_names),
         "diabetes": Reader(
             changed({"d": sick}, gzip.compress), lambda folder: diabetes.read(folder / "d")

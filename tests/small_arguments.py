@@ -88,6 +88,15 @@ SMALL_ARGUMENTS = {
         "num_examples": 64,
         "num_steps": 3,
     },
+    **{
+        f"natural_language_processing_pretraining/{name}": {"embed_size": 8}
+        for name in ("glove", "word2vec")
+    },
+    "natural_language_processing_pretraining/fasttext": {
+        "embed_size": 8,
+        "buckets": 50,
+        "max_n": 3,
+    },
     # Every fold is a training of its own.
     "multilayer_perceptrons/house_prices": {"k": 2},
 }

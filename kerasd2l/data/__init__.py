@@ -4,7 +4,9 @@ from kerasd2l._lazy import attach
 
 _MODULES = (
     "archive",
+    "bpe",
     "downloads",
+    "huffman",
     "idx",
     "pickled",
     "picture_sets",
@@ -12,9 +14,12 @@ _MODULES = (
     "pipeline",
     "sequences",
     "source",
+    "subwords",
     "text",
     "tfds_sets",
+    "token_embedding",
     "vocab",
+    "word_windows",
 )
 _SETS = (
     "cifar10",
@@ -26,6 +31,7 @@ _SETS = (
     "kaggle_house",
     "mnist",
     "names",
+    "ptb",
     "shakespeare",
     "shapes",
     "synthetic",
@@ -45,5 +51,8 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
+    | dict.fromkeys(
+        ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
+    )
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import json
 import lzma
 import os
@@ -12,7 +13,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -138,6 +139,43 @@ def read_members(
         raise _damaged(archive, error) from error
     except OSError as error:  # gzip.BadGzipFile is one
         raise DataError(f"cannot read {archive}: {error}") from error
+
+
+@contextlib.contextmanager
+def opened_member(
+    archive: str | os.PathLike,
+    wanted: Callable[[str], bool],
+    *,
+    max_bytes: int = limits.UNPACKED_BYTES,
+) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open one file of a zip or tar for reading, without unpacking it or having it in memory.
+
+    Args:
+        archive: path of the archive.
+        wanted: (name in the archive) -> bool; the first such file is opened.
+        max_bytes: int, most bytes of all files together, declared or real.
+
+    Yields:
+        (name in the archive, the open file).
+
+    Raises:
+        DataError: there is no such file; or the archive is damaged, which may show only while the
+            file is read, holds something that is refused, or is too large.
+    """
+    archive = Path(archive)
+    try:
+        guard = _Guard(
+            archive, limits.FILES, _most(archive.stat().st_size, max_bytes, limits.RATIO)
+        )
+        for member in _members(archive, guard):
+            if wanted(str(member.name)):
+                yield str(member.name), member.file
+                return
+    except _DAMAGED as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:  # gzip.BadGzipFile is one
+        raise DataError(f"cannot read {archive}: {error}") from error
+    raise DataError(f"{archive} has no file of the kind that is looked for.")
 
 
 def _most(size: int, max_bytes: int, max_ratio: float) -> int:

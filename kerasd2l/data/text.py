@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -218,17 +218,32 @@ def read_lines(
     Raises:
         DataError: names the file, and the line that is not UTF-8.
     """
+    with files.unpacked(path) as file:
+        return lines_of(file, path, max_bytes=max_bytes, max_lines=max_lines)
+
+
+def lines_of(
+    file: IO[bytes],
+    name: str | os.PathLike,
+    *,
+    max_bytes: int = limits.TEXT_BYTES,
+    max_lines: int = limits.LINES,
+) -> list[str]:
+    """Read the lines of an open file, as `read_lines` does; `name` begins the errors.
+
+    Raises:
+        DataError: as `read_lines`.
+    """
     lines: list[str] = []
     size = 0
-    with files.unpacked(path) as file:
-        # a line at a time: of a text that is too long, no more than the limit is ever in memory
-        while line := file.readline(max_bytes + 1 - size):
-            size += len(line)
-            if size > max_bytes:
-                raise DataError(f"{path} is longer than {max_bytes} bytes.")
-            if len(lines) == max_lines:
-                raise DataError(f"{path} has more than {max_lines} lines.")
-            lines.append(_line(path, len(lines) + 1, line))
+    # a line at a time: of a text that is too long, no more than the limit is ever in memory
+    while line := file.readline(max_bytes + 1 - size):
+        size += len(line)
+        if size > max_bytes:
+            raise DataError(f"{name} is longer than {max_bytes} bytes.")
+        if len(lines) == max_lines:
+            raise DataError(f"{name} has more than {max_lines} lines.")
+        lines.append(_line(name, len(lines) + 1, line))
     return lines
 
 

@@ -43,7 +43,7 @@ class Vocab:
 
     def __init__(
         self,
-        tokens: Sequence[str] | Sequence[Sequence[str]] = (),
+        tokens: Iterable[str] | Iterable[Sequence[str]] = (),
         *,
         min_freq: int = 0,
         reserved_tokens: Sequence[str] = (),
@@ -148,7 +148,7 @@ class Vocab:
 
 def known_or_counted(
     known: Sequence[str] | None,
-    tokens: Sequence[Sequence[str]],
+    tokens: Iterable[Sequence[str]],
     *,
     min_freq: int = 0,
     reserved_tokens: Sequence[str] = (),

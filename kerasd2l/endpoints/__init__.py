@@ -22,5 +22,6 @@ __getattr__, __dir__, __all__ = attach(
         "check_length_exponent": "translation",
         "translate": "translation",
         "translator": "translation",
+        "word_neighbours": "words",
     },
 )

@@ -4,6 +4,8 @@ One architecture a file under its own name, in `vision`, `sequence` and `tabular
 """
 
 from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.cbow import CBOW
+from kerasd2l.models.sequence.glove import GloVe
 from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
@@ -24,6 +26,7 @@ from kerasd2l.models.sequence.seq2seq import (
     seq2seq,
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
+from kerasd2l.models.sequence.skip_gram import SkipGram
 from kerasd2l.models.sequence.stepping import step_by_step
 from kerasd2l.models.sequence.transformer import (
     TransformerDecoder,
@@ -62,6 +65,7 @@ from kerasd2l.models.vision.vgg import vgg
 from kerasd2l.models.vision.vit import ClassToken, vit
 
 __all__ = [
+    "CBOW",
     "GPT",
     "MLP",
     "CarriedState",
@@ -70,6 +74,7 @@ __all__ = [
     "Encoder",
     "EncoderDecoder",
     "FixedHiddenMLP",
+    "GloVe",
     "ImageNetwork",
     "MySequential",
     "NWKernelRegression",
@@ -79,6 +84,7 @@ __all__ = [
     "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "SkipGram",
     "TransformerDecoder",
     "TransformerEncoder",
     "alexnet",

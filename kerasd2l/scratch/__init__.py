@@ -82,6 +82,14 @@ _EXPORTS = {
         "ridge",
         "train_weight_decay",
     ),
+    "word2vec": (
+        "RandomGenerator",
+        "batchify",
+        "get_centers_and_contexts",
+        "get_negatives",
+        "skip_gram_scratch",
+        "subsample_scratch",
+    ),
 }
 
 __getattr__, __dir__, __all__ = attach(
