@@ -4,6 +4,15 @@ One architecture a file under its own name, in `vision`, `sequence` and `tabular
 """
 
 from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.bert import (
+    BERTEncoder,
+    BERTModel,
+    MaskLM,
+    NextSentencePrediction,
+    bert_base,
+    bert_large,
+)
+from kerasd2l.models.sequence.bert_heads import BERTClassifier, BERTSpan, BERTTagger
 from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
@@ -64,6 +73,11 @@ from kerasd2l.models.vision.vit import ClassToken, vit
 __all__ = [
     "GPT",
     "MLP",
+    "BERTClassifier",
+    "BERTEncoder",
+    "BERTModel",
+    "BERTSpan",
+    "BERTTagger",
     "CarriedState",
     "ClassToken",
     "Decoder",
@@ -71,9 +85,11 @@ __all__ = [
     "EncoderDecoder",
     "FixedHiddenMLP",
     "ImageNetwork",
+    "MaskLM",
     "MySequential",
     "NWKernelRegression",
     "NestMLP",
+    "NextSentencePrediction",
     "OneHot",
     "RecurrentStack",
     "Seq2SeqAttentionDecoder",
@@ -85,6 +101,8 @@ __all__ = [
     "anynet",
     "bahdanau",
     "batch_norm_lenet",
+    "bert_base",
+    "bert_large",
     "chimera",
     "dense_block",
     "densenet",

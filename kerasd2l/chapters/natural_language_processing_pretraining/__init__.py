@@ -1,0 +1,1 @@
+"""14 Natural language processing: pre-training."""
