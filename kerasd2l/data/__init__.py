@@ -4,6 +4,7 @@ from kerasd2l._lazy import attach
 
 _MODULES = (
     "archive",
+    "bert_inputs",
     "downloads",
     "idx",
     "pickled",
@@ -31,6 +32,7 @@ _SETS = (
     "synthetic",
     "time_machine",
     "translation",
+    "wikitext",
 )
 
 __getattr__, __dir__, __all__ = attach(
@@ -44,6 +46,7 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
+    | {"get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )
