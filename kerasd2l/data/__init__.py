@@ -18,9 +18,11 @@ _MODULES = (
     "vocab",
 )
 _SETS = (
+    "acceptability",
     "cifar10",
     "diabetes",
     "digits",
+    "facts",
     "fashion_mnist",
     "hours",
     "image_folder",

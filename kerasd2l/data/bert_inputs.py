@@ -26,7 +26,10 @@ FIRST_WORD = 5
 # Raw text becomes what WikiText's is already: lower case, signs around a word are words.
 TOKENIZER = Tokenizer(
     "word",
-    ((r'(^|[ \t\n])(["(]+)([^ \t\n])', r"\1\2 \3"), (r'([^ .,!?;:"()])([.,!?;:")]+)(\s|$)', r"\1 \2\3")),
+    (
+        (r'(^|[ \t\n])(["(]+)([^ \t\n])', r"\1\2 \3"),
+        (r'([^ .,!?;:"()])([.,!?;:")]+)(\s|$)', r"\1 \2\3"),
+    ),
 )
 
 

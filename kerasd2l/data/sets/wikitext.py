@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -175,7 +175,9 @@ def sentence_pairs(
     b = np.where(follows, a + 1, other)
     short = np.flatnonzero(lengths[a] + lengths[b] + 3 <= max_len)
     if not len(short):
-        raise ValueError(f"no pair of sentences has at most {max_len} tokens. Use a larger max_len.")
+        raise ValueError(
+            f"no pair of sentences has at most {max_len} tokens. Use a larger max_len."
+        )
     a, b = a[short], b[short]
     tokens = np.empty((len(a), max_len), np.int32)
     for start in range(0, len(a), _CHUNK):
@@ -285,8 +287,3 @@ def _file(source: Source, split: str) -> Path | None:
 
 def _named(folder: Path, split: str) -> bool:
     return any((folder / name).is_file() for name in (f"wiki.{split}.tokens", f"{split}.txt"))
-
-
-def sentences(found: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the words of all sentences of paragraphs."""
-    return [sentence.split() for paragraph in found for sentence in paragraph]
