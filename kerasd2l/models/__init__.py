@@ -7,12 +7,11 @@ from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
 from kerasd2l.models.sequence.bert import (
     BERTEncoder,
     BERTModel,
-    MaskLM,
-    NextSentencePrediction,
     bert_base,
     bert_large,
 )
 from kerasd2l.models.sequence.bert_heads import BERTClassifier, BERTSpan, BERTTagger
+from kerasd2l.models.sequence.bert_tasks import MaskLM, NextSentencePrediction
 from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,

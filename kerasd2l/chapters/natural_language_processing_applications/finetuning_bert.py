@@ -23,7 +23,7 @@ def bert_single(
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.0005, batch_size=32, epochs=20),
 ) -> Recipe:
-    """Fine-tune BERT for one text: is it a sentence, or are its words in disorder?
+    """Fine-tune BERT to tell of one text whether its words are in order.
 
     Section: "finetuning-bert". 720 + 80 sentences of Python's help texts, half of them shuffled:
     a stand-in for the Corpus of Linguistic Acceptability. weights=RUN begins from the model of a
@@ -54,7 +54,7 @@ def bert_pair(
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=20),
 ) -> Recipe:
-    """Fine-tune BERT for a pair of texts: does the claim follow from the note?
+    """Fine-tune BERT to tell of a pair of texts whether the claim follows from the note.
 
     Section: "finetuning-bert". Notes of a date and two or three amounts, made from CLDR; the claim
     names one of the amounts (entailment), the same unit with another number (contradiction), or a
@@ -77,7 +77,7 @@ def bert_tagging(
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=5),
 ) -> Recipe:
-    """Fine-tune BERT for every token: day, year or the number of what?
+    """Fine-tune BERT to tell of every word what it is: a day, a year, a number.
 
     Section: "finetuning-bert". The words of notes, made from CLDR: weekday, month, day, year,
     number, unit or another word; "25" is a day in one place and a number in another. Every tenth
@@ -98,7 +98,7 @@ def bert_answers(
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=10),
 ) -> Recipe:
-    """Fine-tune BERT to answer questions: where in the note does the answer begin and end?
+    """Fine-tune BERT to answer questions: where the answer begins in a note, and where it ends.
 
     Section: "finetuning-bert". "Which year?", "How many kilometers?" and such, about notes made
     from CLDR: an answer is words of the note. Every tenth of the 4000 is for the test. weights=RUN

@@ -1,4 +1,4 @@
-"""Notes of a date and a few amounts, made from CLDR: pairs, tags and questions to fine-tune BERT on.
+"""Notes of a date and a few amounts, from CLDR: pairs, tags and questions to fine-tune BERT on.
 
 Section: "finetuning-bert". The words are Babel's English; what is right follows from how a note was
 made. Three tasks: does a claim follow from a note, what is each word, where is the answer?
@@ -180,7 +180,7 @@ def _unit(kind: int) -> tuple[str, ...]:
 
 
 def _pairs(found: Sequence[Note], rng: np.random.RandomState) -> list[tuple]:
-    """Return (note, claim, relation): the claim names an amount of the note, another, or neither."""
+    """Return (note, claim, relation): an amount of the note, another one, or of another unit."""
     made = []
     for note in found:
         label = int(rng.randint(3))
