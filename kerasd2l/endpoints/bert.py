@@ -74,6 +74,8 @@ class BERTTexts:
         ids = self.table.numbers(said)
         valid = tf.cast(ids.row_lengths(), tf.int32)
         tokens = ids.to_tensor(self.pad)
+        none = tf.maximum(2 - tf.shape(tokens)[1], 0)  # of no texts: as if there were one
+        tokens = tf.pad(tokens, [[0, 0], [0, none]], constant_values=self.pad)
         places = tf.range(tf.shape(tokens)[1])[None]
         later = (places >= kept[0][:, None] + 2) & (places < valid[:, None])
         known = tf.math.count_nonzero(tf.not_equal(tokens, 0) & (places < valid[:, None]), axis=1)
@@ -230,7 +232,7 @@ def bert_answers(*, questions: Sequence[str], example: Sequence[str]) -> tuple[E
             inside = (places >= start_at[:, None]) & (places <= end_at[:, None])
             inside &= tf.equal(inputs["segments"], 1)
             inside &= places < inputs["valid_lens"][:, None] - 1
-            words = tf.ragged.boolean_mask(said.to_tensor(""), inside)
+            words = tf.ragged.boolean_mask(said.to_tensor("", shape=tf.shape(start)), inside)
             some = words.row_lengths() > 0
             return {
                 "answer": tf.strings.reduce_join(words, axis=-1, separator=" "),

@@ -60,15 +60,15 @@ class Sentences:
 
 @dataclass(frozen=True)
 class PreTrained:
-    """What a fine-tuning begins from, as `kerasd2l train bert_pretraining` left it.
+    """What a fine-tuning begins from; asked for only by a training, not to evaluate or export.
 
     Args:
         model: () -> the pre-trained models.BERTModel.
-        vocabulary: its tokens.
+        vocabulary: () -> its tokens.
     """
 
     model: Callable[[], Any]
-    vocabulary: tuple[str, ...]
+    vocabulary: Callable[[], list[str]]
 
 
 def pretraining(
@@ -154,8 +154,12 @@ def fine_tuning(
             model.start_from(before)
         return model
 
-    names = ("start", "end")
-    accuracy = lambda: [metrics.TokenAccuracy(0 if head == "tags" else None)]  # noqa: E731
+    def fresh(source: Any) -> bool:
+        return data.Source.of(source).known("vocabulary") is None
+
+    def each(make: Callable[[], Any]) -> Any:
+        return {name: make() for name in ("start", "end")} if head == "span" else make()
+
     return Recipe(
         section="finetuning-bert",
         dataset=dataset,
@@ -163,14 +167,12 @@ def fine_tuning(
             source,
             batch_size=descent.batch_size,
             max_len=max_len,
-            vocabulary=pretrained.vocabulary if pretrained else None,
+            vocabulary=pretrained.vocabulary() if pretrained and fresh(source) else None,
         ),
         model=build,
         optimizer=descent.optimizer,
-        loss=lambda: (
-            {name: _cross_entropy() for name in names} if head == "span" else _cross_entropy()
-        ),
-        metrics=lambda: {name: accuracy() for name in names} if head == "span" else accuracy(),
+        loss=lambda: each(_cross_entropy),
+        metrics=lambda: each(lambda: [metrics.TokenAccuracy(0 if head == "tags" else None)]),
         epochs=descent.epochs,
         batch_size=descent.batch_size,
         endpoints=signatures,

@@ -220,14 +220,14 @@ def test_a_head_begins_with_the_weights_of_a_pretrained_model_and_refuses_other_
             np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
     other = models.BERTModel(**{**SIZES, "num_hiddens": 6})
     other(x)
-    with pytest.raises(ValueError, match="other sizes.*num_hiddens': 6"):
+    with pytest.raises(ValueError, match=r"other sizes.*num_hiddens': 6"):
         head.start_from(other)
 
 
 def test_too_many_tokens_or_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="positions for 11 steps"):
         models.BERTModel(**SIZES).encode(batch(steps=12))
-    with pytest.raises(ValueError, match="divisible by `num_heads`"):
+    with pytest.raises(ValueError, match="divisible by"):
         models.BERTModel(19, 10, 16, 3, 1)
-    with pytest.raises(ValueError, match="`num_outputs`|`num_classes`"):
+    with pytest.raises(ValueError, match="`num_outputs` must be at least 1"):
         models.BERTTagger(0, **SIZES)

@@ -127,13 +127,19 @@ def _of_notes(task, head, signatures, weights, max_len, examples, blocks, descen
 
 def _pretrained(folder: str) -> PreTrained | None:
     """Return what a run of bert_pretraining left, or None without a folder."""
-    if not folder:
-        return None
-    run = open_run(folder)
-    vocabulary = (run.read("assets.json") or {}).get("vocabulary")
-    if not vocabulary or not run.recipe.endswith("/bert_pretraining"):
-        raise ValueError(
-            f"`weights` must be the folder of a run of bert_pretraining. Received: {folder}, a run "
-            f"of {run.recipe}."
-        )
-    return PreTrained(lambda: export.load_model(run.model), tuple(vocabulary))
+
+    def vocabulary() -> list[str]:
+        run = open_run(folder)
+        tokens = (run.read("assets.json") or {}).get("vocabulary")
+        if not tokens or not run.recipe.endswith("/bert_pretraining"):
+            raise ValueError(
+                "`weights` must be the folder of a run of bert_pretraining. Received: "
+                f"weights={folder}, a run of {run.recipe}."
+            )
+        return tokens
+
+    return (
+        PreTrained(lambda: export.load_model(open_run(folder).model), vocabulary)
+        if folder
+        else None
+    )
