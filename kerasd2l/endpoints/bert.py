@@ -248,9 +248,10 @@ def bert_answers(*, questions: Sequence[str], example: Sequence[str]) -> tuple[E
 
 def _best_span(start: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the most probable pair of places (B,), end not before start, and its probability."""
-    both = start[:, :, None] * end[:, None, :]  # (B, T, T)
-    both = tf.linalg.band_part(both, 0, _LONGEST - 1)
-    steps = tf.shape(both)[1]
+    steps = tf.shape(start)[1]
+    further = tf.range(steps)[None] - tf.range(steps)[:, None]  # from the start to the end
+    fits = (further >= 0) & (further < _LONGEST)
+    both = tf.where(fits, start[:, :, None] * end[:, None, :], 0.0)  # (B, T, T)
     flat = tf.reshape(both, (-1, steps * steps))
     best = tf.argmax(flat, axis=1, output_type=tf.int32)
     return best // steps, best % steps, tf.reduce_max(flat, axis=1)

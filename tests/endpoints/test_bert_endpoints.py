@@ -82,18 +82,21 @@ def test_masks_are_filled_and_pairs_are_scored(tmp_path):
     logits = model({**x, "pred_positions": np.array([[2, 5]], "int32")})["mlm"]
     best = [ASSETS["vocabulary"][i].encode() for i in np.argmax(logits, -1)[0]]
     assert answer["words"][0, :, 0].tolist() == best
-    check_endpoint(follows, model, ASSETS, tmp_path / "next")
+    scored = follows.build(model, ASSETS)(strings(["the cat", ""]), strings(["sat on the mat", ""]))
+    x = bert_inputs.rows(
+        data.Vocab.from_list(ASSETS["vocabulary"]),
+        [["the", "cat"], []],
+        [["sat", "on", "the", "mat"], []],
+        9,
+    )
+    nsp = model({**x, "pred_positions": np.zeros((2, 1), "int32")})["nsp"]
+    expected = tf.nn.softmax(nsp)[:, 1]
+    np.testing.assert_allclose(scored["probability"], expected, atol=1e-6)
 
 
-def test_classes_tags_and_answers_are_served(tmp_path):
+def test_tags_and_answers_are_served(tmp_path):
     note = "25 kilometers on July 4."
     cases = {
-        "one": (
-            models.BERTClassifier,
-            {"num_classes": 2},
-            endpoints.bert_classifier(example=[note, ""]),
-            ["no", "yes"],
-        ),
         "tags": (
             models.BERTTagger,
             {"num_classes": 3},
@@ -110,7 +113,9 @@ def test_classes_tags_and_answers_are_served(tmp_path):
     answers = {}
     for name, (make, more, (endpoint,), names) in cases.items():
         assets = ASSETS | ({"class_names": names} if names else {})
-        answers[name] = check_endpoint(endpoint, built(make, **more), assets, tmp_path / name)
+        answers[name] = check_endpoint(
+            endpoint, built(make, **more), assets, tmp_path / name, batches=(0, 2)
+        )
     words = [b"25", b"kilometers", b"on", b"july", b"4", b"."]
     assert answers["tags"]["words"][0].tolist() == words
     tags = answers["tags"]["tags"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
@@ -138,8 +139,7 @@ def _pretrained(folder: str) -> PreTrained | None:
             )
         return tokens
 
-    return (
-        PreTrained(lambda: export.load_model(open_run(folder).model), vocabulary)
-        if folder
-        else None
-    )
+    def model() -> Any:
+        return export.load_model(open_run(folder).model)
+
+    return PreTrained(model, vocabulary) if folder else None

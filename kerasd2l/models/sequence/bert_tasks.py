@@ -86,7 +86,9 @@ class MaskLM(keras.layers.Layer):
             self.output_dense.build(inner)
 
     def call(self, inputs, pred_positions, table=None):
-        x = ops.take_along_axis(inputs, pred_positions[..., None], axis=1)  # (B, P, D)
+        batch, steps = ops.shape(inputs)[:2]
+        places = ops.cast(pred_positions, "int32") + ops.arange(batch)[:, None] * steps
+        x = ops.take(ops.reshape(inputs, (-1, inputs.shape[-1])), places, axis=0)  # (B, P, D)
         x = self.norm(self.dense(x))
         if self.output_dense is not None:
             return ops.cast(self.output_dense(x), "float32")
