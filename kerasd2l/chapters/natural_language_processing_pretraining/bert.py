@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kerasd2l import data
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -38,7 +40,8 @@ def _run(run: str, seed: int) -> DemoResult:
         words = [side for text in texts for side in text if side]
         vocab = data.Vocab(words, reserved_tokens=data.bert_inputs.RESERVED)
         model = models.BERTModel(len(vocab), 128, 256, 2, 2, 0.2, seed=seed)
-    vectors, values = [], {}
+    vectors: list[Any] = []
+    values: dict[str, Any] = {}
     for name, (first, second) in zip(("alone", "pair"), texts, strict=True):
         seconds = None if second is None else [second]
         length = len(data.get_tokens_and_segments(first, second)[0])

@@ -162,7 +162,8 @@ def _note(rng: np.random.RandomState) -> Note:
         else:
             word = dates.format_date(day, field, locale="en")
             when.append((word.lower(), _FIELDS[field]))
-    amounts, what = [], []
+    amounts: list[tuple[int, tuple[str, ...]]] = []
+    what: list[tuple[str, str]] = []
     for kind in rng.permutation(len(_UNITS))[: rng.randint(2, 4)]:
         number = int(rng.randint(2, 60))
         amounts.append((number, _unit(kind)))

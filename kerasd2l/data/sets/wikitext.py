@@ -182,8 +182,8 @@ def sentence_pairs(
     tokens = np.empty((len(a), max_len), np.int32)
     for start in range(0, len(a), _CHUNK):
         some = slice(start, start + _CHUNK)
-        sides = [(starts[side[some], None], lengths[side[some], None]) for side in (a, b)]
-        tokens[some] = _lay_out(flat, *sides, max_len)
+        one, two = ((starts[side[some], None], lengths[side[some], None]) for side in (a, b))
+        tokens[some] = _lay_out(flat, one, two, max_len)
     return {
         "tokens": tokens,
         "first": lengths[a].astype(np.int32),

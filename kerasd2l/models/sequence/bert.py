@@ -88,7 +88,8 @@ class BERTEncoder(keras.layers.Layer):
         self.positions = PositionEmbedding(
             max_len, seed=drawn(seed, 2), dtype=policy, name="positions"
         )
-        self.norm = self.dropout = None
+        self.norm: Any = None
+        self.dropout: Any = None
         if embed_norm:
             self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="norm")
             self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 3), name="dropout")
@@ -207,7 +208,7 @@ class BERTModel(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
-        arguments = {
+        arguments: dict[str, Any] = {
             "vocab_size": vocab_size,
             "num_hiddens": num_hiddens,
             "ffn_num_hiddens": ffn_num_hiddens,

@@ -34,7 +34,7 @@ class _FineTuned(keras.Model):
     ):
         check_sizes(num_outputs=num_outputs)
         super().__init__(**kwargs)
-        self.encoder_arguments = {
+        self.encoder_arguments: dict[str, Any] = {
             "vocab_size": vocab_size,
             "num_hiddens": num_hiddens,
             "ffn_num_hiddens": ffn_num_hiddens,
