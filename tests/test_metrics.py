@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasd2l import metrics
 from kerasd2l.metrics import LogRMSE
 
 

@@ -50,7 +50,7 @@ def bert_single(
 def bert_pair(
     *,
     weights: str = "",
-    max_len: int = 48,
+    max_len: int = 32,
     examples: int = 4000,
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=20),
@@ -73,7 +73,7 @@ def bert_pair(
 def bert_tagging(
     *,
     weights: str = "",
-    max_len: int = 48,
+    max_len: int = 32,
     examples: int = 4000,
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=5),
@@ -94,7 +94,7 @@ def bert_tagging(
 def bert_answers(
     *,
     weights: str = "",
-    max_len: int = 48,
+    max_len: int = 32,
     examples: int = 4000,
     blocks: Blocks = Blocks(dropout_rate=0.1),
     descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=10),

@@ -24,6 +24,7 @@ dates, units = lazy("babel.dates"), lazy("babel.units")
 Task = Literal["pair", "tokens", "span"]
 RELATIONS = ("entailment", "contradiction", "neutral")
 TAGS = ("<pad>", "other", "weekday", "month", "day", "year", "number", "unit")
+MOST = 20  # the largest number of an amount; the smallest is 2
 NO_TAG = 0  # of signs and padding; no word has it
 _UNITS = (
     "length-kilometer",
@@ -58,7 +59,7 @@ def load(
     *,
     task: Task = "pair",
     batch_size: int = 64,
-    max_len: int = 48,
+    max_len: int = 32,
     examples: int = 4000,
     vocabulary: Sequence[str] | None = None,
 ) -> Data:
@@ -165,7 +166,7 @@ def _note(rng: np.random.RandomState) -> Note:
     amounts: list[tuple[int, tuple[str, ...]]] = []
     what: list[tuple[str, str]] = []
     for kind in rng.permutation(len(_UNITS))[: rng.randint(2, 4)]:
-        number = int(rng.randint(2, 60))
+        number = int(rng.randint(2, MOST + 1))
         amounts.append((number, _unit(kind)))
         what += [(",", "other")] if what else []
         what += [(str(number), "number"), *((word, "unit") for word in _unit(kind))]
@@ -187,11 +188,11 @@ def _pairs(found: Sequence[Note], rng: np.random.RandomState) -> list[tuple]:
         label = int(rng.randint(3))
         number, unit = note.amounts[rng.randint(len(note.amounts))]
         if label == 1:
-            number = (number - 2 + int(rng.randint(1, 58))) % 58 + 2  # any other from 2 to 59
+            number = (number - 2 + int(rng.randint(1, MOST - 1))) % (MOST - 1) + 2  # another one
         elif label == 2:
             named = {words for _, words in note.amounts}
             others = [u for u in map(_unit, range(len(_UNITS))) if u not in named]
-            number, unit = int(rng.randint(2, 60)), others[rng.randint(len(others))]
+            number, unit = int(rng.randint(2, MOST + 1)), others[rng.randint(len(others))]
         made.append((list(note.words), [str(number), *unit, "."], label))
     return made
 
