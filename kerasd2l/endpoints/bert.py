@@ -46,6 +46,7 @@ class BERTTexts:
             raise ValueError(f"the assets of a BERT model lack {', '.join(missing)}.")
         self.table = TextTable(known, assets["tokenizer"])
         self.max_len = int(assets["max_len"])
+        self.is_word = tf.constant([i > 0 and word not in SIGNS for i, word in enumerate(known)])
         self.pad, self.mask, self.cls, self.sep = (known.index(sign) for sign in SIGNS)
 
     def __call__(self, first: tf.Tensor, second: tf.Tensor | None = None) -> tuple[dict, dict, Any]:
@@ -92,7 +93,7 @@ def masked_words(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
 
     `serving_default` takes `text` (B,) string, in which words may be `<mask>`, and returns `words`
     (B, M, 5) string, the most probable ones for each mask, with `probabilities` (B, M, 5) float32
-    ("" and 0 where a text has fewer masks than M); `encoding` (B, D) float32, the vector of
+    ("" and 0 where a text has fewer masks than M; unknown words and signs are none); `encoding` (B, D) float32, the vector of
     `<cls>`; `words_known` and `words_left_out` (B,) int32. `next_sentence` takes `first` and
     `second` (B,) string and returns `probability` (B,) float32 that the second follows.
 
@@ -114,7 +115,8 @@ def masked_words(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
             places = tf.ragged.boolean_mask(places, masks)
             real = tf.sequence_mask(places.row_lengths())[..., None]  # (B, M, 1)
             logits = finite(model.words(encoded, places.to_tensor(0)))  # (B, M, V)
-            likely, ids = tf.math.top_k(tf.nn.softmax(logits), min(BEST, texts.table.size))
+            likely = tf.where(texts.is_word, tf.nn.softmax(logits), 0.0)
+            likely, ids = tf.math.top_k(likely, min(BEST, texts.table.size))
             words = tf.gather(texts.table.tokens, ids)
             return {
                 "words": tf.where(real, words, ""),
