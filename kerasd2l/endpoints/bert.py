@@ -93,9 +93,10 @@ def masked_words(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
 
     `serving_default` takes `text` (B,) string, in which words may be `<mask>`, and returns `words`
     (B, M, 5) string, the most probable ones for each mask, with `probabilities` (B, M, 5) float32
-    ("" and 0 where a text has fewer masks than M; unknown words and signs are none); `encoding` (B, D) float32, the vector of
-    `<cls>`; `words_known` and `words_left_out` (B,) int32. `next_sentence` takes `first` and
-    `second` (B,) string and returns `probability` (B,) float32 that the second follows.
+    ("" and 0 where a text has fewer masks than M; unknown words and signs are none); `encoding`
+    (B, D) float32, the vector of `<cls>`; `words_known` and `words_left_out` (B,) int32.
+    `next_sentence` takes `first` and `second` (B,) string and returns `probability` (B,) float32
+    that the second follows.
 
     Args:
         example: texts to check the export with.
