@@ -43,7 +43,7 @@ class Vocab:
 
     def __init__(
         self,
-        tokens: Sequence[str] | Sequence[Sequence[str]] = (),
+        tokens: Iterable[str] | Iterable[Sequence[str]] = (),
         *,
         min_freq: int = 0,
         reserved_tokens: Sequence[str] = (),
@@ -148,7 +148,7 @@ class Vocab:
 
 def known_or_counted(
     known: Sequence[str] | None,
-    tokens: Sequence[Sequence[str]],
+    tokens: Iterable[Sequence[str]],
     *,
     min_freq: int = 0,
     reserved_tokens: Sequence[str] = (),
@@ -160,7 +160,7 @@ def known_or_counted(
 
     Args:
         known: its tokens by their numbers, from its assets; None: there is no earlier run.
-        tokens: the text, as a list of lists of tokens.
+        tokens: the text, as lists of tokens, one after the other.
         min_freq: int, as Vocab.
         reserved_tokens: as Vocab.
 

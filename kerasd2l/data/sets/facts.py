@@ -24,7 +24,7 @@ dates, units = lazy("babel.dates"), lazy("babel.units")
 Task = Literal["pair", "tokens", "span"]
 RELATIONS = ("entailment", "contradiction", "neutral")
 TAGS = ("<pad>", "other", "weekday", "month", "day", "year", "number", "unit")
-MOST = 20  # the largest number of an amount; the smallest is 2
+MOST = 6  # the largest number of an amount; the smallest is 2
 NO_TAG = 0  # of signs and padding; no word has it
 _UNITS = (
     "length-kilometer",

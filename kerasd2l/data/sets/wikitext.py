@@ -5,6 +5,7 @@ Section: "bert-dataset". Pairs of sentences, half of which follow each other, wi
 
 from __future__ import annotations
 
+import array
 import re
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ Paragraphs = list[list[str]]
 URL = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip"
 SHA1 = "3c914d17d80b1459be871a5039ac23e752a53cbe"
 _SPLITS = ("train", "valid", "test")
-_CHUNK = 8192  # pairs made at once
+_CHUNK = 1024  # pairs made at once
 _END = re.compile(r"(?<=[.!?:;])\s+")
 
 
@@ -116,13 +117,13 @@ def load(
     text.check_size(sentence for found in texts.values() for p in found for sentence in p)
     vocab = known_or_counted(
         source.known("vocabulary"),
-        list(_tokens(texts["train"])),
+        _tokens(texts["train"]),
         min_freq=min_freq,
         reserved_tokens=bert_inputs.RESERVED,
     )
     splits = {
-        split: sentence_pairs(found, vocab, max_len, seed=source.seed if split == "train" else 0)
-        for split, found in texts.items()
+        split: sentence_pairs(texts.pop(split), vocab, max_len, seed=seed)
+        for split, seed in (("train", source.seed), ("test", 0))
     }
     if max_pairs is not None and max_pairs < len(splits["train"]["nsp"]):
         drawn = np.random.default_rng([source.seed, 1]).permutation(len(splits["train"]["nsp"]))
@@ -160,16 +161,20 @@ def sentence_pairs(
         ValueError: no pair is short enough.
     """
     counts = np.array([len(sentences) for sentences in found])  # sentences of each paragraph
-    encoded = [np.array(vocab[words], np.int32) for words in _tokens(found)]
-    lengths = np.array([len(words) for words in encoded])
-    flat = np.concatenate([*encoded, np.zeros(1, np.int32)])
+    ids, sizes = array.array("i"), array.array("i")  # compact: a text has millions of words
+    for words in _tokens(found):
+        ids.extend(vocab[words])
+        sizes.append(len(words))
+    flat, lengths = np.asarray(ids, np.int32), np.asarray(sizes, np.int64)
+    several = len(found)
+    del found, ids  # the words are not needed any more
     starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    paragraph = np.repeat(np.arange(len(found)), counts)
+    paragraph = np.repeat(np.arange(several), counts)
     begins = np.concatenate([[0], np.cumsum(counts)])[:-1]
     a = np.flatnonzero(paragraph[:-1] == paragraph[1:])  # all sentences but a paragraph's last
     rng = np.random.default_rng([seed, 0])
     follows = rng.random(len(a)) < 0.5
-    elsewhere = rng.integers(0, len(found) - 1, len(a))
+    elsewhere = rng.integers(0, several - 1, len(a))
     elsewhere += elsewhere >= paragraph[a]  # never the same paragraph: it might be the next one
     other = begins[elsewhere] + (rng.random(len(a)) * counts[elsewhere]).astype(int)
     b = np.where(follows, a + 1, other)
