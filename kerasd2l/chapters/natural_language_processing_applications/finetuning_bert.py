@@ -30,7 +30,8 @@ def bert_single(
     a stand-in for the Corpus of Linguistic Acceptability. weights=RUN begins from the model of a
     run of bert_pretraining, with its vocabulary and the sizes of its encoder; without, it begins
     from nothing.
-    Expected: no figure is published; who guesses is right for half.
+    Expected: no figure is published; who guesses is right for half, and so is, without weights,
+    what was learned from so few sentences (RESULTS.md).
     Command: kerasd2l train bert_single --data builtin --export
     """
     signatures = endpoints.bert_classifier(example=["The module is imported.", "is the the", ""])
