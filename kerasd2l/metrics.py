@@ -40,8 +40,92 @@ class LogRMSE(keras.metrics.RootMeanSquaredError):
         super().update_state(ops.log(y_true), ops.log(ops.maximum(y_pred, 1.0)), sample_weight)
 
 
+class _Tokens(keras.metrics.Metric):
+    """A weighted mean over tokens; subclasses say of what."""
+
+    def __init__(self, ignore_id: int | None, name: str, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.ignore_id = ignore_id
+        zeros = {"shape": (), "initializer": "zeros", "dtype": self.dtype}
+        self.total = self.add_variable(name="total", **zeros)
+        self.count = self.add_variable(name="count", **zeros)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_pred = ops.cast(y_pred, self.dtype)
+        weights = ops.ones_like(y_true, dtype=self.dtype)
+        if self.ignore_id is not None:
+            weights *= ops.cast(ops.not_equal(y_true, self.ignore_id), self.dtype)
+            y_true = ops.where(ops.equal(y_true, self.ignore_id), 0, y_true)
+        if sample_weight is not None:
+            given = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
+            weights *= ops.reshape(
+                given, (*ops.shape(given), *[1] * (len(y_true.shape) - len(given.shape)))
+            )
+        # a NaN under the padding is none of ours
+        values = ops.where(weights > 0, self.values(y_true, y_pred), 0.0)
+        self.total.assign_add(ops.sum(values * weights))
+        self.count.assign_add(ops.sum(weights))
+
+    def values(self, y_true, y_pred):
+        """Return what is averaged, of each token."""
+        raise NotImplementedError
+
+    def result(self):
+        return ops.divide_no_nan(self.total, self.count)
+
+    def get_config(self):
+        return {**super().get_config(), "ignore_id": self.ignore_id}
+
+
 @keras.saving.register_keras_serializable(package="kerasd2l")
-class Perplexity(keras.metrics.Metric):
+class TokenCrossEntropy(_Tokens):
+    """Mean cross-entropy of all tokens seen, however they were cut into batches.
+
+    -sum_t log P(y_t) / n. Section: "bert-pretraining".
+
+    Args:
+        ignore_id: int or None, labels with this number (padding) do not count. Default: None.
+        from_logits: bool, whether predictions are logits rather than probabilities. Default: True.
+        name: str. Default: "cross_entropy".
+        dtype: dtype of the sums. Default: float32.
+
+    Call arguments:
+        y_true: (B, T) int, or any shape.
+        y_pred: (B, T, V) float, that shape and the vocabulary.
+        sample_weight: shape of y_true or (B,) float, or None.
+
+    Returns:
+        float; 0.0 before anything was seen.
+
+    Example:
+        >>> metric = TokenCrossEntropy(ignore_id=1)
+        >>> metric.update_state([[0, 1]], [[[0.0, 0.0, 0.0, 0.0]] * 2])
+        >>> round(float(metric.result()), 4)
+        1.3863
+    """
+
+    def __init__(
+        self,
+        ignore_id: int | None = None,
+        from_logits: bool = True,
+        name: str = "cross_entropy",
+        dtype=None,
+    ):
+        super().__init__(ignore_id, name, dtype)
+        self.from_logits = from_logits
+
+    def values(self, y_true, y_pred):
+        return keras.losses.sparse_categorical_crossentropy(
+            y_true, y_pred, from_logits=self.from_logits
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits}
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class Perplexity(TokenCrossEntropy):
     """Exponential of the mean cross-entropy of all tokens seen: 1 is perfect.
 
     exp(-sum_t log P(y_t) / n). Sections: "rnn", "rnn-scratch". Batches count by their tokens: the
@@ -75,37 +159,44 @@ class Perplexity(keras.metrics.Metric):
         name: str = "perplexity",
         dtype=None,
     ):
-        super().__init__(name=name, dtype=dtype)
-        self.ignore_id, self.from_logits = ignore_id, from_logits
-        zeros = {"shape": (), "initializer": "zeros", "dtype": self.dtype}
-        self.total = self.add_variable(name="total", **zeros)
-        self.count = self.add_variable(name="count", **zeros)
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        y_pred = ops.cast(y_pred, self.dtype)
-        weights = ops.ones_like(y_true, dtype=self.dtype)
-        if self.ignore_id is not None:
-            weights *= ops.cast(ops.not_equal(y_true, self.ignore_id), self.dtype)
-            y_true = ops.where(ops.equal(y_true, self.ignore_id), 0, y_true)
-        if sample_weight is not None:
-            given = ops.cast(ops.convert_to_tensor(sample_weight), self.dtype)
-            weights *= ops.reshape(
-                given, (*ops.shape(given), *[1] * (len(y_true.shape) - len(given.shape)))
-            )
-        losses = keras.losses.sparse_categorical_crossentropy(
-            y_true, y_pred, from_logits=self.from_logits
-        )
-        losses = ops.where(weights > 0, losses, 0.0)  # a NaN under the padding is none of ours
-        self.total.assign_add(ops.sum(losses * weights))
-        self.count.assign_add(ops.sum(weights))
+        super().__init__(ignore_id, from_logits, name, dtype)
 
     def result(self):
-        return ops.exp(ops.divide_no_nan(self.total, self.count))
+        return ops.exp(super().result())
 
-    def get_config(self):
-        own = {"ignore_id": self.ignore_id, "from_logits": self.from_logits}
-        return {**super().get_config(), **own}
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class TokenAccuracy(_Tokens):
+    """Share of all tokens seen whose most probable class is the right one.
+
+    Sections: "bert-pretraining", "finetuning-bert".
+
+    Args:
+        ignore_id: int or None, labels with this number (padding) do not count. Default: None.
+        name: str. Default: "accuracy".
+        dtype: dtype of the sums. Default: float32.
+
+    Call arguments:
+        y_true: (B, T) int, or any shape.
+        y_pred: (B, T, K) float, that shape and the classes.
+        sample_weight: shape of y_true or (B,) float, or None.
+
+    Returns:
+        float; 0.0 before anything was seen.
+
+    Example:
+        >>> metric = TokenAccuracy(ignore_id=1)
+        >>> metric.update_state([[0, 1, 2]], [[[3.0, 0.0, 0.0]] * 3])
+        >>> float(metric.result())
+        0.5
+    """
+
+    def __init__(self, ignore_id: int | None = None, name: str = "accuracy", dtype=None):
+        super().__init__(ignore_id, name, dtype)
+
+    def values(self, y_true, y_pred):
+        right = ops.equal(ops.cast(y_true, "int32"), ops.argmax(y_pred, axis=-1))
+        return ops.cast(right, self.dtype)
 
 
 def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float:

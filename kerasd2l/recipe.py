@@ -130,8 +130,8 @@ class Recipe:
         model: (Data) -> keras.Model, called inside the strategy's scope. A model that comes
             compiled is left as it is.
         optimizer: () -> keras optimizer.
-        loss: () -> keras loss.
-        metrics: () -> list of keras metrics.
+        loss: () -> keras loss, or output name -> loss.
+        metrics: () -> list of keras metrics, or output name -> list.
         epochs: int, passes over the training data.
         batch_size: int, the global batch: examples per optimizer step over all replicas.
         endpoints: signatures of the export, "serving_default" first.
@@ -150,7 +150,7 @@ class Recipe:
     model: Callable[[Data], keras.Model]
     optimizer: Callable[[], Any]
     loss: Callable[[], Any]
-    metrics: Callable[[], list]
+    metrics: Callable[[], list | dict[str, list]]
     epochs: int
     batch_size: int
     endpoints: tuple[Endpoint, ...] = ()

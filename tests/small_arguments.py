@@ -51,6 +51,24 @@ SMALL_ARGUMENTS = {
         "num_hiddens": 16,
         "num_steps": 6,
     },
+    # Without dropout, so that replicas can be compared.
+    "natural_language_processing_pretraining/bert_pretraining": {
+        "num_hiddens": 8,
+        "ffn_num_hiddens": 8,
+        "num_layers": 1,
+        "dropout_rate": 0,
+        "max_len": 24,
+    },
+    **{
+        f"natural_language_processing_applications/bert_{name}": {
+            "num_hiddens": 8,
+            "ffn_num_hiddens": 8,
+            "num_layers": 1,
+            "dropout_rate": 0,
+            "max_len": 32,
+        }
+        for name in ("single", "pair", "tagging", "answers")
+    },
     "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
     "attention_mechanisms/transformer": {
         "num_hiddens": 16,

@@ -30,6 +30,7 @@ WAYS_OF_TRAINING = {
     "lessons/diabetes": "two classes from a table",
     "lessons/names_classifier": "masks",
     "recurrent_neural_networks/rnn_lm": "a state carried from batch to batch",
+    "natural_language_processing_pretraining/bert_pretraining": "two losses, masks of an epoch",
     "recurrent_modern/seq2seq_gru": "a subclassed model, weights of examples",
 }
 

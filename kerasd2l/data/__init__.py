@@ -5,6 +5,7 @@ from kerasd2l._lazy import attach
 _MODULES = (
     "archive",
     "bpe",
+    "bert_inputs",
     "downloads",
     "huffman",
     "idx",
@@ -22,9 +23,11 @@ _MODULES = (
     "word_windows",
 )
 _SETS = (
+    "acceptability",
     "cifar10",
     "diabetes",
     "digits",
+    "facts",
     "fashion_mnist",
     "hours",
     "image_folder",
@@ -37,6 +40,7 @@ _SETS = (
     "synthetic",
     "time_machine",
     "translation",
+    "wikitext",
 )
 
 __getattr__, __dir__, __all__ = attach(
@@ -50,6 +54,7 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
+    | {"get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"

@@ -160,7 +160,7 @@ def known_or_counted(
 
     Args:
         known: its tokens by their numbers, from its assets; None: there is no earlier run.
-        tokens: the text, as a list of lists of tokens.
+        tokens: the text, as lists of tokens, one after the other.
         min_freq: int, as Vocab.
         reserved_tokens: as Vocab.
 

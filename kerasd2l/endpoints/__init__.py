@@ -8,6 +8,9 @@ from kerasd2l._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "bert_answers": "bert",
+        "bert_classifier": "bert",
+        "bert_tagger": "bert",
         "binary_classifier": "binary",
         "image_classifier": "images",
         "class_answers": "classes",
@@ -15,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "decode_image": "images",
         "resize_and_scale": "images",
         "finite": "numbers",
+        "masked_words": "bert",
         "regressor": "numbers",
         "table_regressor": "tables",
         "text_generator": "generation",

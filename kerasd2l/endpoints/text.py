@@ -57,7 +57,7 @@ class TextTable:
         numbers = tf.range(len(vocabulary), dtype=tf.int64)
         start = tf.lookup.KeyValueTensorInitializer(tokens, numbers)
         self._numbers = tf.lookup.StaticHashTable(start, default_value=0)
-        self._tokens = tokens
+        self.tokens = tokens
 
     @property
     def resources(self) -> list[Any]:
@@ -95,7 +95,10 @@ class TextTable:
 
     def encode(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
         """Return the token numbers of (B,) texts: ragged (B, None) int32."""
-        tokens = self.tokenize(texts, strip=strip)
+        return self.numbers(self.tokenize(texts, strip=strip))
+
+    def numbers(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Return the numbers of tokens: ragged (B, None) int32."""
         return tokens.with_values(tf.cast(self._numbers.lookup(tokens.values), tf.int32))
 
     def encode_padded(
@@ -152,5 +155,5 @@ class TextTable:
                 ended = tf.cumsum(tf.cast(tf.equal(ids, end), tf.int32), axis=1)
                 keep &= tf.equal(ended, 0)
             ids = tf.ragged.boolean_mask(ids, keep)
-        tokens = ids.with_values(tf.gather(self._tokens, ids.values))
+        tokens = ids.with_values(tf.gather(self.tokens, ids.values))
         return tf.strings.reduce_join(tokens, axis=-1, separator=self._separator)

@@ -40,7 +40,8 @@ def masked_softmax(inputs: Any, valid_lens: Any = None, *, mask: Any = None) -> 
     if keep is None:
         return ops.cast(ops.softmax(scores, axis=-1), inputs.dtype)
     scores = ops.where(keep, scores, LOWEST)
-    highest = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))
+    # `initial`: without one, Keras refuses a batch of no examples
+    highest = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=LOWEST))
     powers = ops.where(keep, ops.exp(scores - highest), 0.0)
     total = ops.sum(powers, axis=-1, keepdims=True)  # 0 where nothing may be seen, else >= 1
     return ops.cast(powers / ops.maximum(total, 1.0), inputs.dtype)

@@ -4,6 +4,14 @@ One architecture a file under its own name, in `vision`, `sequence` and `tabular
 """
 
 from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.bert import (
+    BERTEncoder,
+    BERTModel,
+    bert_base,
+    bert_large,
+)
+from kerasd2l.models.sequence.bert_heads import BERTClassifier, BERTSpan, BERTTagger
+from kerasd2l.models.sequence.bert_tasks import MaskLM, NextSentencePrediction
 from kerasd2l.models.sequence.cbow import CBOW
 from kerasd2l.models.sequence.glove import GloVe
 from kerasd2l.models.sequence.gpt import GPT
@@ -68,6 +76,11 @@ __all__ = [
     "CBOW",
     "GPT",
     "MLP",
+    "BERTClassifier",
+    "BERTEncoder",
+    "BERTModel",
+    "BERTSpan",
+    "BERTTagger",
     "CarriedState",
     "ClassToken",
     "Decoder",
@@ -76,9 +89,11 @@ __all__ = [
     "FixedHiddenMLP",
     "GloVe",
     "ImageNetwork",
+    "MaskLM",
     "MySequential",
     "NWKernelRegression",
     "NestMLP",
+    "NextSentencePrediction",
     "OneHot",
     "RecurrentStack",
     "Seq2SeqAttentionDecoder",
@@ -91,6 +106,8 @@ __all__ = [
     "anynet",
     "bahdanau",
     "batch_norm_lenet",
+    "bert_base",
+    "bert_large",
     "chimera",
     "dense_block",
     "densenet",

@@ -8,6 +8,7 @@ from typing import Any
 from kerasd2l._lazy import lazy
 
 keras = lazy("keras")
+optimizers = lazy("kerasd2l.optimizers")
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,22 @@ class ClippedAdam:
         return keras.optimizers.Adam(
             self.learning_rate, epsilon=1e-8, global_clipnorm=self.clip_norm
         )
+
+
+@dataclass(frozen=True)
+class PlainAdam:
+    """Adam by the book's formula, gradients as they are.
+
+    Args:
+        learning_rate: float > 0.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.01
+    batch_size: int = 512
+    epochs: int = 1
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return optimizers.Adam(self.learning_rate)

@@ -257,3 +257,10 @@ def test_linformer_keeps_its_promises():
         call_arguments={"valid_lens": np.array([2, 5], "int32")},
         no_gradient=("W_k/bias",),
     )
+
+
+def test_a_batch_of_no_examples_passes_through():
+    weights = layers.masked_softmax(np.zeros((0, 3, 4), "float32"), np.zeros(0, "int32"))
+    assert weights.shape == (0, 3, 4)
+    x = np.zeros((0, 3, 8), "float32")
+    assert layers.MultiHeadAttention(8, 2)(x, valid_lens=np.zeros(0, "int32")).shape == (0, 3, 8)

@@ -49,8 +49,8 @@ def lines(source: Source | str | None = None) -> list[str]:
     return help_texts() if folder is None else _some(folder / FILE)
 
 
-def help_texts() -> list[str]:
-    """Return the stand-in's lines: letters and spaces, the same on Python 3.10 to 3.13.
+def help_topics() -> list[str]:
+    """Return Python's help texts on some 30 topics; their letters are the same on 3.10 to 3.13.
 
     Raises:
         DataError: this Python comes without its help texts.
@@ -64,8 +64,17 @@ def help_texts() -> list[str]:
     missing = [topic for topic in TOPICS if topic not in topics]
     if missing:
         raise DataError(f"the help of this Python has no {', '.join(missing)}. Use --data files.")
+    return [topics[topic] for topic in TOPICS]
+
+
+def help_texts() -> list[str]:
+    """Return the stand-in's lines: letters and spaces, the same on Python 3.10 to 3.13.
+
+    Raises:
+        DataError: this Python comes without its help texts.
+    """
     clean = Tokenizer("char", LETTERS).clean
-    return [line for topic in TOPICS for line in map(clean, topics[topic].split("\n")) if line]
+    return [line for topic in help_topics() for line in map(clean, topic.split("\n")) if line]
 
 
 def corpus(source: Source | str | None = None, level: Literal["char", "word"] = "char"):
