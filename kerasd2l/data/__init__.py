@@ -14,7 +14,9 @@ _MODULES = (
     "source",
     "text",
     "tfds_sets",
+    "vectors",
     "vocab",
+    "words",
 )
 _SETS = (
     "cifar10",
@@ -23,11 +25,13 @@ _SETS = (
     "fashion_mnist",
     "hours",
     "image_folder",
+    "imdb",
     "kaggle_house",
     "mnist",
     "names",
     "shakespeare",
     "shapes",
+    "snli",
     "synthetic",
     "time_machine",
     "translation",
@@ -45,5 +49,6 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
+    | {"load_vectors": "vectors"}
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -47,6 +47,7 @@ def unpack(
     max_files: int = limits.FILES,
     max_bytes: int = limits.UNPACKED_BYTES,
     max_ratio: float = limits.RATIO,
+    only: Collection[str] | None = None,
 ) -> Path:
     """Unpack a zip or tar (plain, gz, bz2, xz) into a folder of its own, whole or not at all.
 
@@ -60,6 +61,7 @@ def unpack(
         max_files: int, most members.
         max_bytes: int, most bytes of all files together, declared or real.
         max_ratio: float, most unpacked bytes per packed byte (beyond the first 10 MB).
+        only: names of the members to take; others are passed over, whatever they are. None: all.
 
     Returns:
         `folder`.
@@ -73,13 +75,15 @@ def unpack(
         size, digest = archive.stat().st_size, file_digest(archive)  # a pipe is no file
     except OSError as error:
         raise DataError(f"cannot read {archive}: {error}") from error
+    if only is not None:
+        digest += f" {', '.join(sorted(only))}"
     with lock(folder):
         if folder.exists():
             if _mark(folder) == digest:
                 return folder
             if _mark(folder) is None:
                 raise DataError(f"{folder} is in the way of {archive.name}. Move it elsewhere.")
-        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio))
+        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio), only)
         temporary = folder.with_name(f".{folder.name}.unpacking")
         try:
             shutil.rmtree(temporary, ignore_errors=True)  # left behind by a kill -9
@@ -161,10 +165,26 @@ def _mark(folder: Path) -> str | None:
 class _Guard:
     """What may come out of an archive: counts members and bytes, checks names."""
 
-    def __init__(self, archive: Path, max_files: int, max_bytes: int):
+    def __init__(
+        self,
+        archive: Path,
+        max_files: int,
+        max_bytes: int,
+        only: Collection[str] | None = None,
+    ):
         self.archive, self.max_files, self.max_bytes = archive, max_files, max_bytes
+        self.only = only
         self.names: set[str] = set()
         self.count = self.declared = self.written = 0
+
+    def passes_over(self, name: str) -> bool:
+        """Whether a member is not wanted; it counts, but is neither checked nor read."""
+        if self.only is None or name in self.only:
+            return False
+        self.count += 1
+        if self.count > self.max_files:
+            self.refuse(f"it has more than {self.max_files} members")
+        return True
 
     def refuse(self, what: str) -> None:
         raise DataError(f"{self.archive} is refused: {what}. Nothing was unpacked.")
@@ -232,6 +252,8 @@ def _zip_members(raw: IO[bytes], guard: _Guard) -> Iterator[_Member]:
     with zipfile.ZipFile(directory) as file:  # type: ignore[arg-type]
         directory.most = None
         for info in file.infolist():
+            if guard.passes_over(info.orig_filename):
+                continue
             # zipfile itself cuts a name at a NUL: the name that is checked is that of the file
             if "\0" in info.orig_filename:
                 guard.refuse(f"it has the unsafe name {info.orig_filename[:80]!r}")
@@ -274,6 +296,13 @@ def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
             file.members.clear()  # it remembers all of them
             if info is None:
                 break
+            if guard.passes_over(info.name):
+                unpacked.header_left = None
+                passed = file.extractfile(info) if info.isreg() else None
+                while passed and passed.read(_CHUNK):
+                    pass
+                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                continue
             if not (info.isreg() or info.isdir()) or info.issparse():
                 guard.refuse(f"{info.name[:200]!r} is a link, device or sparse file")
             name = guard.check(info.name, info.size, info.isdir())

@@ -4,6 +4,13 @@ One architecture a file under its own name, in `vision`, `sequence` and `tabular
 """
 
 from kerasd2l.models.sequence.bahdanau import Seq2SeqAttentionDecoder, bahdanau
+from kerasd2l.models.sequence.birnn import FirstAndLast, birnn
+from kerasd2l.models.sequence.decomposable_attention import (
+    Aggregate,
+    Attend,
+    Compare,
+    decomposable_attention,
+)
 from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
     CarriedState,
@@ -25,6 +32,7 @@ from kerasd2l.models.sequence.seq2seq import (
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
 from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.sequence.textcnn import ConvolutionsOverTime, textcnn
 from kerasd2l.models.sequence.transformer import (
     TransformerDecoder,
     TransformerEncoder,
@@ -64,11 +72,16 @@ from kerasd2l.models.vision.vit import ClassToken, vit
 __all__ = [
     "GPT",
     "MLP",
+    "Aggregate",
+    "Attend",
     "CarriedState",
     "ClassToken",
+    "Compare",
+    "ConvolutionsOverTime",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
+    "FirstAndLast",
     "FixedHiddenMLP",
     "ImageNetwork",
     "MySequential",
@@ -85,7 +98,9 @@ __all__ = [
     "anynet",
     "bahdanau",
     "batch_norm_lenet",
+    "birnn",
     "chimera",
+    "decomposable_attention",
     "dense_block",
     "densenet",
     "diabetes_mlp",
@@ -114,6 +129,7 @@ __all__ = [
     "state_sizes",
     "step_by_step",
     "tabular_regression",
+    "textcnn",
     "tied_mlp",
     "transformer",
     "transition_block",
