@@ -96,7 +96,11 @@ class TextTable:
     def encode(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
         """Return the token numbers of (B,) texts: ragged (B, None) int32."""
         tokens = self.tokenize(texts, strip=strip)
-        return tokens.with_values(tf.cast(self._numbers.lookup(tokens.values), tf.int32))
+        return tokens.with_values(self.numbers(tokens.values))
+
+    def numbers(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Return the numbers of tokens, int32; 0 of unknown ones."""
+        return tf.cast(self._numbers.lookup(tokens), tf.int32)
 
     def encode_padded(
         self,

@@ -52,3 +52,22 @@ class ClippedAdam:
         return keras.optimizers.Adam(
             self.learning_rate, epsilon=1e-8, global_clipnorm=self.clip_norm
         )
+
+
+@dataclass(frozen=True)
+class PlainAdam:
+    """Adam, as it is.
+
+    Args:
+        learning_rate: float > 0.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.001
+    batch_size: int = 64
+    epochs: int = 5
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return keras.optimizers.Adam(self.learning_rate, epsilon=1e-8)

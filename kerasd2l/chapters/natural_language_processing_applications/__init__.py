@@ -1,0 +1,1 @@
+"""15 Natural language processing: applications."""
