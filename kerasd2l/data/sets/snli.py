@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from kerasd2l._lazy import lazy
 from kerasd2l.data import archive, downloads, pipeline
 from kerasd2l.data.sets import entailment_files, journeys
 from kerasd2l.data.sets.entailment_files import CLASS_NAMES, Pair
@@ -20,6 +21,11 @@ from kerasd2l.data.source import DataError, Source, resolve
 from kerasd2l.data.text import PROSE, Tokenizer
 from kerasd2l.data.words import WordTable
 from kerasd2l.recipe import Data, TensorSpec
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+else:
+    tf = lazy("tensorflow")
 
 Corpus = Literal["snli", "snli_parts", "sick"]
 FOLDER = "snli"
@@ -62,7 +68,7 @@ def load(
     Returns:
         Data: x {"premise": (B, T) int32, "premise_lengths": (B,) int32, "hypothesis" and
         "hypothesis_lengths" alike}, y (B,) int32: 0 entailment, 1 contradiction, 2 neutral. Padding
-        is `<pad>` = 1. assets["class_names"], ["vocabulary"], ["tokenizer"], ["num_steps"].
+        is `<pad>` = 1, and T that of the longest sentence of the batch. assets["class_names"], ["vocabulary"], ["tokenizer"], ["num_steps"].
 
     Raises:
         DataError: the files are not to be had or not right; with file and line.
@@ -92,6 +98,7 @@ def load(
             (dict(zip(FEATURES, padded, strict=True)), np.array(labels, np.int32)),
             batch_size=batch_size,
             seed=source.seed if split == "train" else None,
+            transform=_cut,
         )
     specs = (TensorSpec((num_steps,), "int32"), TensorSpec((), "int32"))
     return pipeline.make_data(
@@ -106,6 +113,15 @@ def load(
             "num_steps": num_steps,
         },
     )
+
+
+def _cut(x: Mapping[str, tf.Tensor], y: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Leave out what is padding in the whole batch: of 50 words most pairs have 10 to 20."""
+    cut = dict(x)
+    for side in ("premise", "hypothesis"):
+        longest = tf.maximum(tf.reduce_max(x[f"{side}_lengths"]), 1)
+        cut[side] = x[side][:, :longest]
+    return cut, y
 
 
 def pairs(
