@@ -29,15 +29,17 @@ def pairs(size: int = 4000) -> dict[str, list[tuple[str, str, int]]]:
     quarters = [locale.quarters["format"]["wide"][i] for i in range(1, 5)]
     countries = [locale.territories[code] for code in _COUNTRIES]
     found: dict[tuple[str, str], tuple[int, bool]] = {}
-    premises = 0
+    premises: set[str] = set()
     while len(found) < size:
         country, day, month = (rng.randint(n) for n in (len(countries), 7, 12))
         premise = (
             f"The journey to {countries[country]} begins on {days[day]}, "
             f"{rng.randint(1, 29)} {months[month]}."
         )
-        is_test = premises % 5 == 0
-        premises += 1
+        if premise in premises:
+            continue
+        is_test = len(premises) % 5 == 0
+        premises.add(premise)
         other_month = (month + rng.randint(1, 12)) % 12
         before = "before" if other_month > month else "after"
         not_before = "after" if other_month > month else "before"

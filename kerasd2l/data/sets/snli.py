@@ -68,7 +68,8 @@ def load(
     Returns:
         Data: x {"premise": (B, T) int32, "premise_lengths": (B,) int32, "hypothesis" and
         "hypothesis_lengths" alike}, y (B,) int32: 0 entailment, 1 contradiction, 2 neutral. Padding
-        is `<pad>` = 1, and T that of the longest sentence of the batch. assets["class_names"], ["vocabulary"], ["tokenizer"], ["num_steps"].
+        is `<pad>` = 1; a batch has the T of its longest sentence. assets["class_names"],
+        ["vocabulary"], ["tokenizer"], ["num_steps"].
 
     Raises:
         DataError: the files are not to be had or not right; with file and line.
@@ -76,7 +77,7 @@ def load(
 
     Example:
         >>> load("builtin", batch_size=4).features["premise"].shape
-        (50,)
+        (None,)
     """
     if words not in TOKENIZERS:
         raise ValueError(f"`words` must be clean or book. Received: words={words!r}.")
@@ -100,7 +101,7 @@ def load(
             seed=source.seed if split == "train" else None,
             transform=_cut,
         )
-    specs = (TensorSpec((num_steps,), "int32"), TensorSpec((), "int32"))
+    specs = (TensorSpec((None,), "int32"), TensorSpec((), "int32"))
     return pipeline.make_data(
         batches["train"],
         valid=batches.get("valid"),
