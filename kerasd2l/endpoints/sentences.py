@@ -188,10 +188,10 @@ class _Words:
         taken = words[:, : self.num_steps]
         ids = taken.with_values(self.table.numbers(taken.values))
         lengths = tf.cast(taken.row_lengths(), tf.int32)
-        none = tf.maximum(1 - tf.cast(tf.reduce_max(lengths, keepdims=True), tf.int32), 0)
-        more = tf.concat([[[0, 0]], tf.stack([tf.zeros_like(none), none], axis=1)], axis=0)
+        padded = ids.to_tensor(_PADDING)
+        more = [[0, 0], [0, tf.maximum(1 - tf.shape(padded)[1], 0)]]  # one step without any word
         return _Read(
-            tf.pad(ids.to_tensor(_PADDING), more, constant_values=_PADDING),
+            tf.pad(padded, more, constant_values=_PADDING),
             lengths,
             tf.pad(taken.to_tensor(""), more, constant_values=""),
             tf.reduce_sum(tf.cast(tf.equal(ids, 0), tf.int32), axis=1),

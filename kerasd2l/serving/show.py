@@ -173,7 +173,8 @@ def _left_out(outputs: Mapping[str, Any], i: int) -> str:
     for key in sorted(outputs):
         if key.endswith("words_left_out") and np.asarray(outputs[key])[i] > 0:
             of = key.removesuffix("words_left_out").removesuffix("_")
-            said.append(f"{outputs[key][i]} words left out" + (f" of {of}" if of else ""))
+            words = "word" if outputs[key][i] == 1 else "words"
+            said.append(f"{outputs[key][i]} {words} left out" + (f" of {of}" if of else ""))
     return f" ({', '.join(said)})" if said else ""
 
 

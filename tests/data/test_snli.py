@@ -146,10 +146,8 @@ def test_builtin_pairs_have_three_labels_and_no_premise_on_both_sides(no_real_da
 
 @pytest.mark.skipif(not REAL, reason="needs KERASD2L_DATA")
 def test_real_parts_and_sick():
-    found = {
-        split: list(p)
-        for split, p in snli.pairs(Source("files", REAL), corpus="snli_parts").items()
-    }
+    parts = snli.pairs(Source("files", REAL), corpus="snli_parts")
+    found = {split: list(pairs) for split, pairs in parts.items()}
     assert {split: len(pairs) for split, pairs in found.items()} == {"train": 1273, "test": 1254}
     for split, part in (("train", "dev"), ("test", "test")):
         folder = Source("files", REAL).data_dir / "snli"

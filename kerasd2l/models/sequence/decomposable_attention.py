@@ -214,10 +214,10 @@ def decomposable_attention(
     """Build the book's decomposable attention: an embedding, Attend, Compare, Aggregate.
 
     Section: "natural-language-inference-attention". Follows the book's sizes; the embedding begins
-    with the vectors of a file, or with N(0, 0.3), which is about as wide, and is trained. Unlike the book's, a sentence ends
-    at its length: padding changes nothing. Dense layers are Glorot-uniform. The layer named
-    `attend` gives the weights of each word of the premise over the hypothesis. 261,803 parameters
-    and the embedding's.
+    with the vectors of a file, or with N(0, 0.3), which is about as wide, and is trained. Unlike
+    the book's, a sentence ends at its length: padding changes nothing. Dense layers are
+    Glorot-uniform. The layer named `attend` gives the weights of each word of the premise over the
+    hypothesis. 261,803 parameters and the embedding's.
 
     Args:
         vocab_size: int >= 2, V.

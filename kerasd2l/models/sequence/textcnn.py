@@ -116,9 +116,9 @@ def textcnn(
     fixed. Section: "sentiment-analysis-cnn".
 
     Follows the text and the paper, which take the maximum over time; the book's PyTorch code takes
-    the average. Both embeddings begin with the vectors of a file, or are drawn from N(0, 0.3). Unlike
-    the book's, a text ends at its length: padding changes nothing. Convolutions are Glorot-uniform,
-    as Keras has them. 240,902 parameters and both embeddings'.
+    the average. Both embeddings begin with the vectors of a file, or are drawn from N(0, 0.3).
+    Unlike the book's, a text ends at its length: padding changes nothing. Convolutions are
+    Glorot-uniform, as Keras has them. 240,902 parameters and both embeddings'.
 
     Args:
         vocab_size: int >= 2, V.
