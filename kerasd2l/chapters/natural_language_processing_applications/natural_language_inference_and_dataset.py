@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
@@ -29,21 +29,23 @@ def inference_pairs(
 
 
 def _show(source: str, corpus: data.snli.Corpus) -> DemoResult:
-    names, values, lengths = data.snli.CLASS_NAMES, {}, {}
+    names = data.snli.CLASS_NAMES
+    values: dict[str, Any] = {}
+    sides: dict[str, list[int]] = {}
     for split, pairs in data.snli.pairs(source, corpus=corpus, parsed=True).items():
-        counts, longest = [0] * len(names), {"premise": [], "hypothesis": []}
+        counts = [0] * len(names)
+        lengths: dict[str, list[int]] = {"premise": [], "hypothesis": []}
         for premise, hypothesis, label in pairs:
             first = f"{split}: first pair of {names[label]}"
             if not counts[label]:
                 values[first] = [premise, hypothesis]
             counts[label] += 1
             for side, sentence in (("premise", premise), ("hypothesis", hypothesis)):
-                longest[side].append(len(sentence.split()))
+                lengths[side].append(len(sentence.split()))
         values |= {f"{split}: {name}": n for name, n in zip(names, counts, strict=True)}
-        lengths[split] = longest
+        sides = sides or lengths  # of the training pairs, which come first
     figure, panels = figures.new_figure(width=5.5, height=3.8)
     axes = panels[0, 0]
-    sides = lengths["train"]
     edges = np.arange(0.5, max(map(max, sides.values())) + 1.5)
     axes.hist(list(sides.values()), edges, label=list(sides))
     axes.set(
