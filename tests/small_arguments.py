@@ -115,6 +115,21 @@ SMALL_ARGUMENTS = {
         "buckets": 50,
         "max_n": 3,
     },
+    "natural_language_processing_applications/birnn": {
+        "num_layers": 1,
+        "num_hiddens": 8,
+        "embed_size": 8,
+        "num_steps": 12,
+    },
+    "natural_language_processing_applications/textcnn": {
+        "num_channels": "8,8,8",
+        "embed_size": 8,
+        "num_steps": 30,
+    },
+    "natural_language_processing_applications/decomposable_attention": {
+        "num_hiddens": 16,
+        "embed_size": 8,
+    },
     # Every fold is a training of its own.
     "multilayer_perceptrons/house_prices": {"k": 2},
 }

@@ -289,14 +289,24 @@ savedmodels_option = click.option(
 
 
 def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Path) -> None:
-    """Draw pictures with their classes; other answers have no picture."""
+    """Draw pictures with their classes, or attention; other answers have no picture."""
     from kerasd2l import serving as room
 
+    if room.attends(outputs):
+        save_drawing(room.attention_figure(outputs), out)
+        return
     if served.class_names is None or not all(Path(word).is_file() for word in inputs):
         raise room.ArgumentError(
-            "--out draws the answers of image classifiers only. Leave it away."
+            "--out draws the answers of image classifiers and of models with attention only. "
+            "Leave it away."
         )
-    figure = room.figure(list(inputs), outputs, served.class_names)
+    save_drawing(room.figure(list(inputs), outputs, served.class_names), out)
+
+
+def save_drawing(figure: Any, out: Path) -> None:
+    """Write a figure into a file; its ending says the format."""
+    from kerasd2l import serving as room
+
     try:
         with writing(out):
             figure.savefig(out, dpi=120)

@@ -21,6 +21,9 @@ _MODULES = (
     "token_embedding",
     "vocab",
     "word_windows",
+    "vectors",
+    "vocab",
+    "words",
 )
 _SETS = (
     "acceptability",
@@ -31,12 +34,14 @@ _SETS = (
     "fashion_mnist",
     "hours",
     "image_folder",
+    "imdb",
     "kaggle_house",
     "mnist",
     "names",
     "ptb",
     "shakespeare",
     "shapes",
+    "snli",
     "synthetic",
     "time_machine",
     "translation",
@@ -59,5 +64,6 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
     )
+    | {"load_vectors": "vectors"}
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

@@ -13,18 +13,18 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from kerasd2l.data import files, limits
+from kerasd2l.data.archive_guard import MARK, Guard
 from kerasd2l.data.downloads import file_digest, lock
 from kerasd2l.data.source import DataError
 
 _CHUNK = 1 << 18
 _AHEAD = 1 << 15  # bytes that tarfile reads at once; it copies what is left of them at each member
-_MARK = ".kerasd2l-unpacked"
 _DAMAGED: tuple[type[Exception], ...]
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 _DAMAGED += (struct.error, NotImplementedError, ValueError)  # what the readers let through
@@ -48,6 +48,7 @@ def unpack(
     max_files: int = limits.FILES,
     max_bytes: int = limits.UNPACKED_BYTES,
     max_ratio: float = limits.RATIO,
+    only: Collection[str] | None = None,
 ) -> Path:
     """Unpack a zip or tar (plain, gz, bz2, xz) into a folder of its own, whole or not at all.
 
@@ -61,6 +62,7 @@ def unpack(
         max_files: int, most members.
         max_bytes: int, most bytes of all files together, declared or real.
         max_ratio: float, most unpacked bytes per packed byte (beyond the first 10 MB).
+        only: names of the members to take; others are passed over, whatever they are. None: all.
 
     Returns:
         `folder`.
@@ -74,19 +76,21 @@ def unpack(
         size, digest = archive.stat().st_size, file_digest(archive)  # a pipe is no file
     except OSError as error:
         raise DataError(f"cannot read {archive}: {error}") from error
+    if only is not None:
+        digest += f" {', '.join(sorted(only))}"
     with lock(folder):
         if folder.exists():
             if _mark(folder) == digest:
                 return folder
             if _mark(folder) is None:
                 raise DataError(f"{folder} is in the way of {archive.name}. Move it elsewhere.")
-        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio))
+        guard = Guard(archive, max_files, _most(size, max_bytes, max_ratio), only)
         temporary = folder.with_name(f".{folder.name}.unpacking")
         try:
             shutil.rmtree(temporary, ignore_errors=True)  # left behind by a kill -9
             temporary.mkdir()
             _extract(archive, temporary, guard)
-            (temporary / _MARK).write_text(json.dumps({"archive": digest}) + "\n", "utf8")
+            (temporary / MARK).write_text(json.dumps({"archive": digest}) + "\n", "utf8")
             if folder.exists():
                 shutil.rmtree(folder)  # our own, from another version of the archive
             os.replace(temporary, folder)
@@ -127,7 +131,7 @@ def read_members(
     archive = Path(archive)
     try:
         size = archive.stat().st_size
-        guard = _Guard(archive, max_files, _most(size, max_bytes, max_ratio))
+        guard = Guard(archive, max_files, _most(size, max_bytes, max_ratio))
         for member in _members(archive, guard):
             if member.size > max_member:
                 guard.refuse(f"{str(member.name)!r} is larger than {max_member} bytes")
@@ -164,9 +168,7 @@ def opened_member(
     """
     archive = Path(archive)
     try:
-        guard = _Guard(
-            archive, limits.FILES, _most(archive.stat().st_size, max_bytes, limits.RATIO)
-        )
+        guard = Guard(archive, limits.FILES, _most(archive.stat().st_size, max_bytes, limits.RATIO))
         for member in _members(archive, guard):
             if wanted(str(member.name)):
                 yield str(member.name), member.file
@@ -191,55 +193,12 @@ def _damaged(archive: Path, error: Exception) -> DataError:
 def _mark(folder: Path) -> str | None:
     """Return the hash of the archive that `folder` was unpacked from; None if it was not."""
     try:
-        return files.read_json(folder / _MARK)["archive"]
+        return files.read_json(folder / MARK)["archive"]
     except (DataError, KeyError, TypeError):
         return None
 
 
-class _Guard:
-    """What may come out of an archive: counts members and bytes, checks names."""
-
-    def __init__(self, archive: Path, max_files: int, max_bytes: int):
-        self.archive, self.max_files, self.max_bytes = archive, max_files, max_bytes
-        self.names: set[str] = set()
-        self.count = self.declared = self.written = 0
-
-    def refuse(self, what: str) -> None:
-        raise DataError(f"{self.archive} is refused: {what}. Nothing was unpacked.")
-
-    def check(self, name: str, size: int, is_folder: bool) -> PurePosixPath:
-        """Check a member before anything of it is written."""
-        parts = name.rstrip("/").split("/")
-        if len(name) > limits.NAME_LENGTH or len(parts) > limits.NAME_PARTS:
-            self.refuse(f"it has the name {name[:40]!r}..., which is too long or too deep")
-        path = PurePosixPath(name)
-        if name.startswith("/") or name[1:2] == ":":
-            self.refuse(f"it has the absolute path {name!r}")
-        if ".." in parts:
-            self.refuse(f"it leaves the folder with {name!r}")
-        if "\\" in name or not name.isprintable() or (not path.parts and not is_folder):
-            self.refuse(f"it has the unsafe name {name!r}")
-        self.count += 1
-        if self.count > self.max_files:
-            self.refuse(f"it has more than {self.max_files} members")
-        key = str(path).casefold()  # two names that are one on some file systems
-        if not is_folder:
-            if key in self.names or key == _MARK:
-                self.refuse(f"it has {name!r} twice")
-            self.names.add(key)
-        self.declared += size
-        if size < 0 or self.declared > self.max_bytes:
-            self.refuse(f"its files are declared larger than {self.max_bytes} bytes together")
-        return path
-
-    def took(self, size: int, padding: int = 0) -> None:
-        """Count bytes that really came out; `padding` of them may be beside the files."""
-        self.written += size
-        if self.written > self.max_bytes + padding:
-            self.refuse(f"it unpacks to more than {self.max_bytes} bytes")
-
-
-def _extract(archive: Path, folder: Path, guard: _Guard) -> None:
+def _extract(archive: Path, folder: Path, guard: Guard) -> None:
     for member in _members(archive, guard):
         target = folder.joinpath(*member.name.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -254,7 +213,7 @@ def _extract(archive: Path, folder: Path, guard: _Guard) -> None:
             raise EOFError(f"{member.name} has {size} bytes, {member.size} are declared")
 
 
-def _members(archive: Path, guard: _Guard) -> Iterator[_Member]:
+def _members(archive: Path, guard: Guard) -> Iterator[_Member]:
     """Yield the files of an archive, of which each is read before the next one is asked for."""
     with files.open_regular(archive) as raw:
         start = raw.read(6)
@@ -265,11 +224,13 @@ def _members(archive: Path, guard: _Guard) -> Iterator[_Member]:
             yield from _tar_members(_Bounded(_decompress(raw, start), guard), guard)
 
 
-def _zip_members(raw: IO[bytes], guard: _Guard) -> Iterator[_Member]:
+def _zip_members(raw: IO[bytes], guard: Guard) -> Iterator[_Member]:
     directory = _Directory(raw, 128 * guard.max_files)
     with zipfile.ZipFile(directory) as file:  # type: ignore[arg-type]
         directory.most = None
         for info in file.infolist():
+            if guard.passes_over(info.orig_filename):
+                continue
             # zipfile itself cuts a name at a NUL: the name that is checked is that of the file
             if "\0" in info.orig_filename:
                 guard.refuse(f"it has the unsafe name {info.orig_filename[:80]!r}")
@@ -301,7 +262,7 @@ class _Directory:
         return self.file.read(size)
 
 
-def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
+def _tar_members(unpacked: _Bounded, guard: Guard) -> Iterator[_Member]:
     """Read a tar as a stream, so that every decompressed byte, headers included, is counted."""
     # the stub asks for more than "r|" uses, which is read
     with tarfile.open(fileobj=unpacked, mode="r|", bufsize=_AHEAD, tarinfo=_Header) as file:  # type: ignore[call-overload]
@@ -312,6 +273,13 @@ def _tar_members(unpacked: _Bounded, guard: _Guard) -> Iterator[_Member]:
             file.members.clear()  # it remembers all of them
             if info is None:
                 break
+            if guard.passes_over(info.name):
+                unpacked.header_left = None
+                passed = file.extractfile(info) if info.isreg() else None
+                while passed and passed.read(_CHUNK):
+                    pass
+                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                continue
             if not (info.isreg() or info.isdir()) or info.issparse():
                 guard.refuse(f"{info.name[:200]!r} is a link, device or sparse file")
             name = guard.check(info.name, info.size, info.isdir())
@@ -356,7 +324,7 @@ def _decompress(raw: BinaryIO, start: bytes) -> IO[bytes]:
 class _Bounded:
     """A stream that a decompression bomb cannot make endless, nor a header fill the memory."""
 
-    def __init__(self, file: IO[bytes], guard: _Guard):
+    def __init__(self, file: IO[bytes], guard: Guard):
         self.file, self.guard = file, guard
         self.size = self.last = 0  # bytes so far, and where the last one that is not 0 ends
         self.start_header()  # tarfile reads the first one before it is asked

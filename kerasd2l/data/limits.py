@@ -16,6 +16,12 @@ BATCH_BYTES = 32 << 20  # a batch of CIFAR-10: 30.7 MB in binary, 31.0 MB as a p
 # Pieces: each takes memory of its own, however short it is.
 LINES = 800_000  # of a text; SNLI: 550,152
 CHARACTERS = 12_000_000  # of a text that is cut into tokens; WikiText-2: 10.8 million
+PAIR_LINE_BYTES = 1 << 16  # a line of SNLI, with its parses: up to 6,000
+PAIR_BYTES = 1 << 30  # of a file of sentence pairs, which is read a line at a time; SNLI: 466 MB
+REVIEW_BYTES = 1 << 20  # of one review; IMDB: 14,000
+REVIEW_CHARACTERS = 100_000_000  # of all reviews together; IMDB: 66 million
+DIFFERENT_WORDS = 2_000_000  # IMDB between spaces: 440,000
+VECTOR_BYTES = 1 << 17  # a line of a file of word vectors; 300 numbers: 4,000
 ROWS = 300_000  # of a table; the labels of CIFAR-10: 50,000
 FIELDS = 1_000  # of a row; house prices: 81
 CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million

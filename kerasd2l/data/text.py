@@ -23,6 +23,16 @@ _SPACES = re.compile(f"[{SPACES}]+")
 # How sentences become tokens for translation: no-break spaces are spaces, and the four signs that
 # end a clause are words of their own.
 PUNCTUATION = (("[\u00a0\u202f \t]+", " "), ("([,.!?])", r" \1"), (" +", " "))
+# How prose becomes words: a break of HTML is a space, signs are words of their own, "isn't" is "is
+# n't" and "dog's" is "dog 's", as in the Penn Treebank and in most files of word vectors.
+PROSE = (
+    ("[\u00a0\u202f]|<br ?/?>", " "),
+    ("[\u2018\u2019]", "'"),
+    ("[\u201c\u201d]", '"'),
+    ("([A-Za-z])(n't|N'T)", r"\1 \2"),
+    ("([A-Za-z])('([sdm]|re|ve|ll))([^A-Za-z]|$)", r"\1 \2\4"),
+    (r"([,.!?;:()\[\]\"*/])", r" \1 "),
+)
 LETTERS = (("[^A-Za-z]+", " "),)
 
 

@@ -28,7 +28,7 @@ class Vocab:
     always gives the same table. Section: "text-preprocessing".
 
     Args:
-        tokens: the text, as a list of tokens or a list of lists of tokens.
+        tokens: the text, as a list of tokens or a list of lists of tokens; or a Counter of them.
         min_freq: int >= 0, rarer tokens become `<unk>`. Default: 0.
         reserved_tokens: tokens with the numbers 1, 2, ... whatever the text, e.g. `<pad>`.
 
@@ -43,7 +43,7 @@ class Vocab:
 
     def __init__(
         self,
-        tokens: Iterable[str] | Iterable[Sequence[str]] = (),
+        tokens: Iterable[str] | Iterable[Sequence[str]] | collections.Counter = (),
         *,
         min_freq: int = 0,
         reserved_tokens: Sequence[str] = (),
@@ -148,7 +148,7 @@ class Vocab:
 
 def known_or_counted(
     known: Sequence[str] | None,
-    tokens: Iterable[Sequence[str]],
+    tokens: Iterable[Sequence[str]] | collections.Counter,
     *,
     min_freq: int = 0,
     reserved_tokens: Sequence[str] = (),
@@ -160,7 +160,7 @@ def known_or_counted(
 
     Args:
         known: its tokens by their numbers, from its assets; None: there is no earlier run.
-        tokens: the text, as lists of tokens, one after the other.
+        tokens: the text, as lists of tokens, one after the other, or a Counter of them.
         min_freq: int, as Vocab.
         reserved_tokens: as Vocab.
 
@@ -206,12 +206,14 @@ def count_corpus(tokens: Iterable[Any]) -> collections.Counter:
     """Count tokens in a list of tokens, or in a list of lists of tokens.
 
     Returns:
-        Counter; its order is that of first appearance.
+        Counter; its order is that of first appearance. A Counter is returned as it is.
 
     Example:
         >>> count_corpus([["a", "b"], ["a"]])
         Counter({'a': 2, 'b': 1})
     """
+    if isinstance(tokens, collections.Counter):
+        return tokens
     counts: collections.Counter = collections.Counter()
     for item in tokens:
         if isinstance(item, (str, tuple)):  # a tuple of tokens is an n-gram

@@ -97,9 +97,11 @@ class TextTable:
         """Return the token numbers of (B,) texts: ragged (B, None) int32."""
         return self.numbers(self.tokenize(texts, strip=strip))
 
-    def numbers(self, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-        """Return the numbers of tokens: ragged (B, None) int32."""
-        return tokens.with_values(tf.cast(self._numbers.lookup(tokens.values), tf.int32))
+    def numbers(self, tokens: Any) -> Any:
+        """Return the numbers of tokens, ragged or not: the same shape, int32; 0 of unknown ones."""
+        return tf.ragged.map_flat_values(
+            lambda one: tf.cast(self._numbers.lookup(one), tf.int32), tokens
+        )
 
     def encode_padded(
         self,

@@ -12,7 +12,14 @@ from kerasd2l.models.sequence.bert import (
 )
 from kerasd2l.models.sequence.bert_heads import BERTClassifier, BERTSpan, BERTTagger
 from kerasd2l.models.sequence.bert_tasks import MaskLM, NextSentencePrediction
+from kerasd2l.models.sequence.birnn import FirstAndLast, birnn
 from kerasd2l.models.sequence.cbow import CBOW
+from kerasd2l.models.sequence.decomposable_attention import (
+    Aggregate,
+    Attend,
+    Compare,
+    decomposable_attention,
+)
 from kerasd2l.models.sequence.glove import GloVe
 from kerasd2l.models.sequence.gpt import GPT
 from kerasd2l.models.sequence.language_model import (
@@ -36,6 +43,7 @@ from kerasd2l.models.sequence.seq2seq import (
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
 from kerasd2l.models.sequence.skip_gram import SkipGram
 from kerasd2l.models.sequence.stepping import step_by_step
+from kerasd2l.models.sequence.textcnn import ConvolutionsOverTime, textcnn
 from kerasd2l.models.sequence.transformer import (
     TransformerDecoder,
     TransformerEncoder,
@@ -76,6 +84,8 @@ __all__ = [
     "CBOW",
     "GPT",
     "MLP",
+    "Aggregate",
+    "Attend",
     "BERTClassifier",
     "BERTEncoder",
     "BERTModel",
@@ -83,9 +93,12 @@ __all__ = [
     "BERTTagger",
     "CarriedState",
     "ClassToken",
+    "Compare",
+    "ConvolutionsOverTime",
     "Decoder",
     "Encoder",
     "EncoderDecoder",
+    "FirstAndLast",
     "FixedHiddenMLP",
     "GloVe",
     "ImageNetwork",
@@ -108,7 +121,9 @@ __all__ = [
     "batch_norm_lenet",
     "bert_base",
     "bert_large",
+    "birnn",
     "chimera",
+    "decomposable_attention",
     "dense_block",
     "densenet",
     "diabetes_mlp",
@@ -137,6 +152,7 @@ __all__ = [
     "state_sizes",
     "step_by_step",
     "tabular_regression",
+    "textcnn",
     "tied_mlp",
     "transformer",
     "transition_block",

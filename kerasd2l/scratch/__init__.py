@@ -15,6 +15,8 @@ _EXPORTS = {
     "computation_graph": ("computation_graph",),
     "convolution": (
         "Conv2DScratch",
+        "corr1d",
+        "corr1d_multi_in",
         "corr2d",
         "corr2d_multi_in",
         "corr2d_multi_in_out",

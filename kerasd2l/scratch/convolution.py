@@ -61,6 +61,56 @@ def corr2d_multi_in(X: Any, K: Any) -> Any:
     return sum(corr2d(X[..., c], K[..., c]) for c in range(X.shape[-1]))
 
 
+def corr1d(X: Any, K: Any) -> Any:
+    """Slide a kernel along a sequence; each output is the sum of the products under it.
+
+    Y[t] = sum over i of X[t + i] K[i]. Section: "sentiment-analysis-cnn".
+
+    Args:
+        X: (T,), the sequence.
+        K: (k,), the kernel.
+
+    Returns:
+        (T - k + 1,), same dtype as X.
+
+    Raises:
+        ValueError: X or K has not one axis, or K is longer than X.
+
+    Example:
+        >>> corr1d(ops.arange(7.0), ops.array([1.0, 2.0])).numpy().tolist()
+        [2.0, 5.0, 8.0, 11.0, 14.0, 17.0]
+    """
+    if len(X.shape) != 1 or len(K.shape) != 1:
+        raise ValueError(
+            f"X and K must have one axis. Received: shapes {tuple(X.shape)}, {tuple(K.shape)}."
+        )
+    return corr2d(X[:, None], K[:, None])[:, 0]
+
+
+def corr1d_multi_in(X: Any, K: Any) -> Any:
+    """Sum the cross-correlations of every channel of a sequence with its own kernel.
+
+    Section: "sentiment-analysis-cnn". It is a cross-correlation in two dimensions whose kernel is
+    as wide as there are channels.
+
+    Args:
+        X: (T, C).
+        K: (k, C).
+
+    Returns:
+        (T - k + 1,).
+
+    Raises:
+        ValueError: X and K have not the same number of channels.
+    """
+    if X.shape[-1] != K.shape[-1]:
+        raise ValueError(
+            "X and K must have the same number of channels. "
+            f"Received: X.shape={tuple(X.shape)}, K.shape={tuple(K.shape)}."
+        )
+    return sum(corr1d(X[:, c], K[:, c]) for c in range(X.shape[-1]))
+
+
 def corr2d_multi_in_out(X: Any, K: Any) -> Any:
     """Stack the results of several kernels as output channels. Section: "channels".
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PICTURES = 16
+MOST_WORDS = 60  # of a sentence in a heat map: more cannot be read
+# Outputs that name the rows and the columns of the output `attention`.
+_SIDES = (("premise_tokens", "hypothesis_tokens"),)
 
 
 def format_prediction(
@@ -35,7 +38,9 @@ def format_prediction(
     ranked = _ranked(outputs, class_names, top)
     if ranked:
         return [
-            f"{_label(names, i)}: " + ", ".join(f"{name} {value:.2f}" for name, value in best)
+            f"{_label(names, i)}: "
+            + ", ".join(f"{name} {value:.2f}" for name, value in best)
+            + _left_out(outputs, i)
             for i, best in enumerate(ranked)
         ]
     arrays = {key: np.asarray(value) for key, value in outputs.items()}
@@ -107,6 +112,70 @@ def figure(
     if shown < len(pictures):
         drawing.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
     return drawing
+
+
+def attends(outputs: Mapping[str, Any]) -> bool:
+    """Whether outputs have an `attention` and the words that it is between."""
+    return "attention" in outputs and any(set(sides) <= set(outputs) for sides in _SIDES)
+
+
+def attention_figure(outputs: Mapping[str, Any]) -> Figure:
+    """Draw which words look at which: a heat map for each example, at most 16.
+
+    Args:
+        outputs: what `Served.predict` returned, with `attention` (B, S, T) and the words of its
+            rows and columns, such as `premise_tokens` and `hypothesis_tokens`; `label` is the
+            title. Of a sentence the first 60 words are drawn.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: no attention, or no words.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not attends(outputs):
+        raise ValueError(
+            "a heat map needs `attention` and the words of its rows and columns. "
+            f"Received: {', '.join(outputs)}."
+        )
+    sides = next(sides for sides in _SIDES if set(sides) <= set(outputs))
+    weights = np.asarray(outputs["attention"])
+    shown = min(len(weights), MOST_PICTURES)
+    words = [
+        [[word for word in row if word][:MOST_WORDS] or ["(no word)"] for row in outputs[side]]
+        for side in sides
+    ]
+    height, width = (max(map(len, side[:shown])) for side in words)
+    drawing = Figure(
+        figsize=(max(4.5, 0.35 * width + 2.5), shown * (0.28 * height + 1.8)), layout="constrained"
+    )
+    FigureCanvasAgg(drawing)
+    for i, axes in enumerate(drawing.subplots(shown, 1, squeeze=False)[:, 0]):
+        rows, columns = words[0][i], words[1][i]
+        image = axes.imshow(weights[i, : len(rows), : len(columns)], cmap="Reds", vmin=0, vmax=1)
+        axes.set_yticks(range(len(rows)), map(_crop, rows), parse_math=False)
+        axes.set_xticks(range(len(columns)), map(_crop, columns), rotation=90, parse_math=False)
+        axes.set_ylabel(sides[0].removesuffix("_tokens"))
+        axes.set_xlabel(sides[1].removesuffix("_tokens"))
+        axes.set_title(_crop(str(outputs["label"][i])) if "label" in outputs else f"{i + 1}")
+        drawing.colorbar(image, ax=axes, label="attention")
+    if shown < len(weights):
+        drawing.suptitle(f"the first {shown} of {len(weights)} examples", fontsize=10)
+    return drawing
+
+
+def _left_out(outputs: Mapping[str, Any], i: int) -> str:
+    """Say how many words of an example were not read; nothing if all were."""
+    said = []
+    for key in sorted(outputs):
+        if key.endswith("words_left_out") and np.asarray(outputs[key])[i] > 0:
+            of = key.removesuffix("words_left_out").removesuffix("_")
+            words = "word" if outputs[key][i] == 1 else "words"
+            said.append(f"{outputs[key][i]} {words} left out" + (f" of {of}" if of else ""))
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _bars(axes: Any, best: Sequence[tuple[str, float]]) -> None:

@@ -65,9 +65,9 @@ class PlainAdam:
         epochs: int >= 1, passes over the data.
     """
 
-    learning_rate: float = 0.01
-    batch_size: int = 512
-    epochs: int = 1
+    learning_rate: float = 0.001
+    batch_size: int = 64
+    epochs: int = 5
 
     def optimizer(self) -> Any:
         """Make the optimizer."""

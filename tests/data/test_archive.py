@@ -229,3 +229,15 @@ def test_read_members_has_the_guard_of_unpack(tmp_path):
             dict(read_members(path))
     with pytest.raises(DataError, match="cannot read"):
         dict(read_members(tmp_path / "nothing.tar"))
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_only_what_is_wanted_is_taken_and_checked(tmp_path, make):
+    files = {"a/x.txt": b"x", "a/Icon\r": b"", "b/../evil": b"e", "a/y.txt": b"y" * (2 << 20)}
+    packed = make(tmp_path / "packed", files)
+    with pytest.raises(DataError, match="is refused"):
+        unpack(packed, tmp_path / "all")
+    folder = unpack(packed, tmp_path / "some", only=["a/x.txt"])
+    assert [path.name for path in folder.rglob("*.txt")] == ["x.txt"]
+    more = unpack(packed, tmp_path / "some", only=["a/x.txt", "a/y.txt"])
+    assert (more / "a" / "y.txt").stat().st_size == 2 << 20

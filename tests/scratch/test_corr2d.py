@@ -155,3 +155,17 @@ def test_layer_checks():
 def test_bad_values(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_along_a_sequence_they_are_the_books_numbers():
+    steps = np.arange(7.0)
+    assert scratch.corr1d(steps, np.array([1.0, 2.0])).numpy().tolist() == [2, 5, 8, 11, 14, 17]
+    X = np.stack([steps, steps + 1, steps + 2], axis=1)
+    K = np.array([[1.0, 3.0, -1.0], [2.0, 4.0, -3.0]])
+    found = scratch.corr1d_multi_in(X, K).numpy()
+    assert found.tolist() == [2, 8, 14, 20, 26, 32]
+    assert scratch.corr2d(X, K).numpy()[:, 0].tolist() == found.tolist()
+    with pytest.raises(ValueError, match="same number of channels"):
+        scratch.corr1d_multi_in(X, K[:, :2])
+    with pytest.raises(ValueError, match="one axis"):
+        scratch.corr1d(X, K)
