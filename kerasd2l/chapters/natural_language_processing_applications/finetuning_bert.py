@@ -98,8 +98,8 @@ def bert_answers(
     weights: str = "",
     max_len: int = 32,
     examples: int = 4000,
-    blocks: Blocks = Blocks(dropout_rate=0.1),
-    descent: PlainAdam = PlainAdam(0.001, batch_size=64, epochs=10),
+    blocks: Blocks = Blocks(num_heads=4, dropout_rate=0.0),
+    descent: PlainAdam = PlainAdam(0.0003, batch_size=32, epochs=15),
 ) -> Recipe:
     """Fine-tune BERT to answer questions: where the answer begins in a note, and where it ends.
 
