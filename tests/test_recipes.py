@@ -23,14 +23,11 @@ DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 # One of a kind: what a way of training has that others have not.
 WAYS_OF_TRAINING = {
     "convolutional_modern/batch_norm_lenet": "statistics of the whole batch",
-    "convolutional_modern/batch_norm_lenet_scratch": "the same by hand",
     "multilayer_perceptrons/dropout_mlp": "random numbers in the model",
     "multilayer_perceptrons/house_prices": "a fit of its own, in folds",
     "multilayer_perceptrons/weight_decay": "a loss of the weights",
     "lessons/diabetes": "two classes from a table",
-    "lessons/names_classifier": "masks",
     "recurrent_neural_networks/rnn_lm": "a state carried from batch to batch",
-    "natural_language_processing_pretraining/bert_pretraining": "two losses, masks of an epoch",
     "recurrent_modern/seq2seq_gru": "a subclassed model, weights of examples",
 }
 

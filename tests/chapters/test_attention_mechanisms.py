@@ -72,6 +72,7 @@ def test_heads_by_hand_are_shown_beside_the_layer():
         finding.load("multihead_attention", num_heads=7)
 
 
+@pytest.mark.slow
 def test_positions_turn_and_lengths_cost():
     """Section: self-attention-and-positional-encoding."""
     result = shown("positional_encoding")

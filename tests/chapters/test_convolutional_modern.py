@@ -113,6 +113,7 @@ def own_pictures(tmp_path):
     return root
 
 
+@pytest.mark.slow
 def test_own_pictures_train_export_and_predict(own_pictures, tmp_path, caplog):
     (own_pictures / "dark" / "99.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
 

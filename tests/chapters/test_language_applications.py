@@ -32,6 +32,7 @@ def test_the_books_numbers_along_a_sequence():
     assert values["three channels"] == [2, 8, 14, 20, 26, 32]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["textcnn", "decomposable_attention"])
 def test_a_few_epochs_teach_more_than_the_majority(kind):
     keras.utils.set_random_seed(0)

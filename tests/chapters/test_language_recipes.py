@@ -196,6 +196,7 @@ def test_texts_that_are_missing_or_not_utf8_are_named(tmp_path):
         train(tmp_path / "run", "gru_lm", source=source)
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_a_text(tmp_path):
     def call(*words):
         done = CliRunner().invoke(main, words)

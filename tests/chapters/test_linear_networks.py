@@ -13,6 +13,7 @@ def run(name, **arguments):
     return finding.load(f"linear_networks/{name}", **arguments).run()
 
 
+@pytest.mark.slow
 def test_scratch_recipe_trains_on_replicas_and_is_served(tmp_path, no_real_data):
     check_recipe(
         "linear_networks/softmax_regression",

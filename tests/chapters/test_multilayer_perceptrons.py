@@ -26,6 +26,7 @@ def trained(name, strategy=None, seed=0, **arguments):
     return model, history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

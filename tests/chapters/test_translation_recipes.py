@@ -147,6 +147,7 @@ def test_scores_of_the_books_translation():
     assert values["A B C D E F"]["k = 4"] == 1
 
 
+@pytest.mark.slow
 def test_report_of_a_saved_translator(tmp_path):
     found = load("seq2seq_gru", **{**SMALL, "num_examples": None}, learning_rate=0.02)
     model, loaded, _ = trained(found, epochs=2)

@@ -90,6 +90,7 @@ def worker_pids(launcher):
     return sorted(map(int, text.split()))
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_survived_and_sigterm_saves_all(tmp_path):
     """kill -9 of worker 1: all start again. SIGTERM to the launcher: all save, and --resume."""
     words = [*TRAIN, "--epochs", 16]

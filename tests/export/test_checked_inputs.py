@@ -192,8 +192,15 @@ def test_of_a_long_prefix_the_end_decides_what_follows(tokenizer, tmp_path):
     assert full.endswith(short[-100:])
     generate = signatures["generate"]
     for wrong in ({"seed": [1]}, {"num_tokens": [[1]]}, {"temperature": [1.0]}):
-        settings = {"num_tokens": 3, "temperature": 1.0, "seed": 0} | wrong
+        settings = {
+            "num_tokens": 3,
+            "temperature": 1.0,
+            "seed": 0,
+            "top_k": 0,
+            "top_p": 1.0,
+        } | wrong
         kinds = {"num_tokens": "int32", "temperature": "float32", "seed": "int64"}
+        kinds |= {"top_k": "int32", "top_p": "float32"}
         tensors = {key: tf.constant(value, kinds[key]) for key, value in settings.items()}
         with pytest.raises((tf.errors.InvalidArgumentError, ValueError), match="expected shape"):
             generate(prefix=tf.constant(["a"]), **tensors)
