@@ -87,7 +87,6 @@ def fit(
             summary = _finished(run, recipe.epochs, say)
             if summary:
                 return summary
-            run.write("config.json", run.config())
         else:
             run.start()
         began = time.perf_counter()
@@ -103,15 +102,12 @@ def fit(
                     deterministic=deterministic,
                     jit_compile=jit_compile,
                 )
-                if resume:
-                    check_same(run, data)
+                _write_down(run, data, resume=resume)
                 on_ready()
             except BaseException:
                 if not resume:
                     run.discard()
                 raise
-            run.write("assets.json", data.assets)
-            run.write("data.json", fingerprint(data))
             recorder = _Recorder(run, recipe, say)
             training = Training(
                 model,
@@ -135,6 +131,16 @@ def fit(
             summary["skipped_pictures"] = len(data.assets["skipped_pictures"])
         run.write("summary.json", summary)
     return summary
+
+
+def _write_down(run: Run, data: Data, *, resume: bool) -> None:
+    """Write what the data are; of a resumed run only if they are the same, else nothing changes."""
+    met = fingerprint(data)
+    if resume:
+        check_same(run, data, met)
+        run.write("config.json", run.config())
+    run.write("assets.json", data.assets)
+    run.write("data.json", met)
 
 
 def prepare(

@@ -35,18 +35,19 @@ def check_names(run: Run, data: Data) -> None:
             )
 
 
-def check_same(run: Run, data: Data) -> None:
+def check_same(run: Run, data: Data, now: Mapping[str, Any]) -> None:
     """Require that data are those which the run began with, wherever they lie now.
 
     Args:
         run: the run; without a data.json, as runs had none once, only names are compared.
         data: what shall be trained further.
+        now: its `fingerprint`.
 
     Raises:
         RunError: other names, another number of examples, or other examples.
     """
     check_names(run, data)
-    before, now = run.read("data.json"), fingerprint(data)
+    before = run.read("data.json")
     if before is None or before == now:
         return
     counts = [
