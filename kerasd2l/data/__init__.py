@@ -4,8 +4,8 @@ from kerasd2l._lazy import attach
 
 _MODULES = (
     "archive",
-    "bpe",
     "bert_inputs",
+    "bpe",
     "downloads",
     "huffman",
     "idx",
@@ -19,10 +19,9 @@ _MODULES = (
     "text",
     "tfds_sets",
     "token_embedding",
-    "vocab",
-    "word_windows",
     "vectors",
     "vocab",
+    "word_windows",
     "words",
 )
 _SETS = (

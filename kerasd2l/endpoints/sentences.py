@@ -187,7 +187,7 @@ class _Words:
     def __call__(self, text: tf.Tensor) -> _Read:
         words = self.table.tokenize(text)
         taken = words[:, : self.num_steps]
-        ids = taken.with_values(self.table.numbers(taken.values))
+        ids = self.table.numbers(taken)
         lengths = tf.cast(taken.row_lengths(), tf.int32)
         padded = ids.to_tensor(_PADDING)
         more = [[0, 0], [0, tf.maximum(1 - tf.shape(padded)[1], 0)]]  # one step without any word

@@ -101,9 +101,7 @@ class _Words:
         tokens = self.table.tokenize(words)
         single = tf.equal(tokens.row_lengths(), 1)
         text = tf.where(single, tokens[:, :1].to_tensor("", shape=(None, 1))[:, 0], "")
-        ids = tf.where(
-            single, self.table.encode(words)[:, :1].to_tensor(0, shape=(None, 1))[:, 0], 0
-        )
+        ids = tf.where(single, self.table.numbers(text), 0)
         vectors = self._vectors(ids, text)
         real = ids > 0 if self.parts is None else text != ""
         return ids, vectors * tf.cast(real, tf.float32)[:, None], ids > 0

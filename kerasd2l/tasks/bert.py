@@ -143,7 +143,7 @@ def fine_tuning(
     def build(d: Any) -> Any:
         before = pretrained.model() if pretrained else None
         usual = {"vocab_size": len(d.assets["vocabulary"]), **blocks.arguments()}
-        arguments = dict(before.encoder_arguments) if before else usual
+        arguments = before.encoder.arguments if before else usual
         if head == "span":
             model = models.BERTSpan(**arguments)
         else:

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kerasd2l import data, endpoints
-from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 from kerasd2l.tasks.descent import PlainAdam
-from kerasd2l.tasks.text_classification import WordVectors
-
-keras = lazy("keras")
+from kerasd2l.tasks.text_classification import WordVectors, words_in_class_out
 
 EXAMPLE = (
     ("he is good .", "he is bad ."),
@@ -56,10 +53,10 @@ def natural_language_inference(
         word_vectors: of the embedding.
         descent: the optimizer's numbers.
     """
-    return Recipe(
-        section=section,
-        dataset="snli",
-        data=lambda source: data.snli.load(
+    return words_in_class_out(
+        section,
+        "snli",
+        lambda source: data.snli.load(
             source,
             corpus=pairs.corpus,
             batch_size=descent.batch_size,
@@ -67,15 +64,8 @@ def natural_language_inference(
             min_freq=pairs.min_freq,
             words=pairs.words,
         ),
-        model=lambda d: build(
-            len(d.assets["vocabulary"]),
-            num_classes=len(d.assets["class_names"]),
-            **word_vectors.arguments(d.assets["vocabulary"]),
-        ),
-        optimizer=descent.optimizer,
-        loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        epochs=descent.epochs,
-        batch_size=descent.batch_size,
-        endpoints=endpoints.pair_classifier(example=EXAMPLE),
+        build,
+        word_vectors=word_vectors,
+        descent=descent,
+        signatures=endpoints.pair_classifier(example=EXAMPLE),
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Recipe
+from kerasd2l.recipe import Data, Endpoint, Recipe
 from kerasd2l.tasks.descent import PlainAdam
 
 keras = lazy("keras")
@@ -79,10 +79,10 @@ def text_classification(
         descent: the optimizer's numbers.
         small_steps: bool, as in Recipe.
     """
-    return Recipe(
-        section=section,
-        dataset="imdb",
-        data=lambda source: data.imdb.load(
+    return words_in_class_out(
+        section,
+        "imdb",
+        lambda source: data.imdb.load(
             source,
             file=reviews.file,
             batch_size=descent.batch_size,
@@ -90,6 +90,41 @@ def text_classification(
             min_freq=reviews.min_freq,
             words=reviews.words,
         ),
+        build,
+        word_vectors=word_vectors,
+        descent=descent,
+        signatures=endpoints.sentence_classifier(example=EXAMPLE),
+        small_steps=small_steps,
+    )
+
+
+def words_in_class_out(
+    section: str,
+    dataset: str,
+    load: Callable[[Any], Data],
+    build: Callable[..., Any],
+    *,
+    word_vectors: WordVectors,
+    descent: PlainAdam,
+    signatures: tuple[Endpoint, ...],
+    small_steps: bool = False,
+) -> Recipe:
+    """Make the recipe of any model that maps words, of one text or several, to a class.
+
+    Args:
+        section: str, the book's label.
+        dataset: str, its name.
+        load: (source) -> Data with `vocabulary` and `class_names` in its assets.
+        build: (vocab_size, num_classes=, embed_size=, vectors=) -> keras.Model with logits.
+        word_vectors: of the embedding.
+        descent: the optimizer's numbers.
+        signatures: of the served model.
+        small_steps: bool, as in Recipe.
+    """
+    return Recipe(
+        section=section,
+        dataset=dataset,
+        data=load,
         model=lambda d: build(
             len(d.assets["vocabulary"]),
             num_classes=len(d.assets["class_names"]),
@@ -100,6 +135,6 @@ def text_classification(
         metrics=lambda: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         epochs=descent.epochs,
         batch_size=descent.batch_size,
-        endpoints=endpoints.sentence_classifier(example=EXAMPLE),
+        endpoints=signatures,
         small_steps=small_steps,
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Expected, Recipe
+from kerasd2l.tasks.descent import PlainAdam
 
 losses = lazy("kerasd2l.losses")
 optimizers = lazy("kerasd2l.optimizers")
@@ -39,8 +40,8 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Descent:
-    """The optimizer's numbers: the book's Adam.
+class Descent(PlainAdam):
+    """The book's Adam on the book's loss, which is a sum over the batch, not a mean.
 
     Args:
         learning_rate: float > 0.
@@ -53,7 +54,7 @@ class Descent:
     epochs: int = 5
 
     def optimizer(self) -> Any:
-        """Make the optimizer. The book's loss is a sum over the batch, not a mean."""
+        """Make the optimizer: a mean has gradients as much smaller, and so is its epsilon."""
         return optimizers.Adam(self.learning_rate, epsilon=1e-8 / self.batch_size)
 
 

@@ -11,8 +11,13 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import AdditiveAttention, Embedding
-from kerasd2l.models.sequence.recurrent_stack import RecurrentStack, check_sizes, drawn
-from kerasd2l.models.sequence.seq2seq import Decoder, EncoderDecoder, Seq2SeqEncoder
+from kerasd2l.models.sequence.recurrent_stack import RecurrentStack, check_sizes, drawn, taken_over
+from kerasd2l.models.sequence.seq2seq import (
+    Decoder,
+    EncoderDecoder,
+    Seq2SeqEncoder,
+    source_lengths,
+)
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
@@ -105,17 +110,10 @@ class Seq2SeqAttentionDecoder(Decoder):
     def init_state(self, enc_outputs: Any, enc_valid_lens: Any = None) -> Any:
         """Take over outputs and states of the encoder; keys are projected once."""
         outputs, states = enc_outputs
-        if len(states) != self.num_layers:
-            raise ValueError(
-                "encoder and decoder must have the same number of layers. "
-                f"Received: {len(states)} and {self.num_layers}."
-            )
-        if enc_valid_lens is None:
-            enc_valid_lens = ops.sum(ops.ones_like(outputs[..., 0], "int32"), axis=1)  # S each
         return {
-            "layers": [list(state) for state in states],
+            "layers": taken_over(states, self.stack),
             "keys": outputs,
-            "lens": enc_valid_lens,
+            "lens": source_lengths(outputs, enc_valid_lens),
         }
 
     def call(self, inputs, state, training=False):

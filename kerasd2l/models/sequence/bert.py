@@ -129,22 +129,15 @@ class BERTEncoder(keras.layers.Layer):
     def compute_output_spec(self, tokens, segments=None, valid_lens=None, training=False):
         return keras.KerasTensor((*tokens.shape, self.num_hiddens), self.compute_dtype)
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments it was made with, which the models around it share."""
+        names = ["vocab_size", "num_hiddens", "ffn_num_hiddens", "num_heads", "num_layers"]
+        names += ["dropout_rate", "max_len", "activation", "embed_norm", "seed"]
+        return {name: getattr(self, name) for name in names}
+
     def get_config(self):
-        return {**super().get_config(), **{name: getattr(self, name) for name in ENCODER}}
-
-
-ENCODER = (
-    "vocab_size",
-    "num_hiddens",
-    "ffn_num_hiddens",
-    "num_heads",
-    "num_layers",
-    "dropout_rate",
-    "max_len",
-    "activation",
-    "embed_norm",
-    "seed",
-)  # the arguments of an encoder, which the models around one share
+        return {**super().get_config(), **self.arguments}
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
@@ -208,20 +201,10 @@ class BERTModel(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
-        arguments: dict[str, Any] = {
-            "vocab_size": vocab_size,
-            "num_hiddens": num_hiddens,
-            "ffn_num_hiddens": ffn_num_hiddens,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-            "dropout_rate": dropout_rate,
-            "max_len": max_len,
-            "activation": activation,
-            "embed_norm": embed_norm,
-            "seed": seed,
-        }
-        self.encoder_arguments, self.tied, self.seed = arguments, tied, seed
-        self.encoder = BERTEncoder(**arguments, name="encoder")
+        sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
+        options = (dropout_rate, max_len, activation, embed_norm, seed)
+        self.encoder = BERTEncoder(*sizes, *options, name="encoder")
+        self.tied = tied
         self.hidden = pooler(num_hiddens, drawn(seed, 11))
         self.mlm = MaskLM(vocab_size, num_hiddens, activation, tied, drawn(seed, 12), name="mlm")
         self.nsp = NextSentencePrediction(drawn(seed, 15), name="nsp")
@@ -252,7 +235,7 @@ class BERTModel(keras.Model):
         return self.mlm(encoded, pred_positions, table=table if self.tied else None)
 
     def get_config(self):
-        return {**super().get_config(), **self.encoder_arguments, "tied": self.tied}
+        return {**super().get_config(), **self.encoder.arguments, "tied": self.tied}
 
 
 def pooler(num_hiddens: int, seed: int | None) -> keras.layers.Dense:

@@ -34,19 +34,9 @@ class _FineTuned(keras.Model):
     ):
         check_sizes(num_outputs=num_outputs)
         super().__init__(**kwargs)
-        self.encoder_arguments: dict[str, Any] = {
-            "vocab_size": vocab_size,
-            "num_hiddens": num_hiddens,
-            "ffn_num_hiddens": ffn_num_hiddens,
-            "num_heads": num_heads,
-            "num_layers": num_layers,
-            "dropout_rate": dropout_rate,
-            "max_len": max_len,
-            "activation": activation,
-            "embed_norm": embed_norm,
-            "seed": seed,
-        }
-        self.encoder = BERTEncoder(**self.encoder_arguments, name="encoder")
+        sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
+        options = (dropout_rate, max_len, activation, embed_norm, seed)
+        self.encoder = BERTEncoder(*sizes, *options, name="encoder")
         self.hidden: Any = None
         self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 12), name="dropout")
         self.logits = keras.layers.Dense(
@@ -78,7 +68,7 @@ class _FineTuned(keras.Model):
             if shapes[0] != shapes[1]:
                 raise ValueError(
                     f"the {name} of the pre-trained model has other sizes. Build this model with "
-                    f"the arguments of its encoder: {bert.encoder_arguments}."
+                    f"the arguments of its encoder: {bert.encoder.arguments}."
                 )
             mine.set_weights(theirs.get_weights())
 
@@ -87,7 +77,7 @@ class _FineTuned(keras.Model):
         return self.encoder(inputs["tokens"], inputs["segments"], lens, training=training)
 
     def get_config(self):
-        return {**super().get_config(), **self.encoder_arguments}
+        return {**super().get_config(), **self.encoder.arguments}
 
 
 @keras.saving.register_keras_serializable("kerasd2l")

@@ -128,10 +128,7 @@ def birnn(
         dtype="float32",
         name="logits",
     )(ends)
-    model = keras.Model({"tokens": tokens, "lengths": lengths}, logits, name=name)
-    if vectors is not None:
-        embedding.set_weights([vectors])
-    return model
+    return keras.Model({"tokens": tokens, "lengths": lengths}, logits, name=name)
 
 
 def word_embedding(
@@ -143,7 +140,7 @@ def word_embedding(
     seed: int | None,
     name: str,
 ) -> Embedding:
-    """Make the embedding of words for vectors that are set when its model is built.
+    """Make the embedding of words, with vectors that are given or drawn.
 
     Without vectors it is drawn from N(0, 0.3), which is about as wide as GloVe's: from N(0, 1) the
     first answers are so large that attention and convolutions learn slowly.
@@ -170,6 +167,10 @@ def word_embedding(
             )
         embed_size = shape[1]
     normal = keras.initializers.RandomNormal(stddev=0.3, seed=seed)
-    return Embedding(
+    embedding = Embedding(
         vocab_size, embed_size, embeddings_initializer=normal, trainable=trainable, name=name
     )
+    if vectors is not None:  # set, not an initializer: a file of the model has them once
+        embedding.build((None, None))
+        embedding.set_weights([vectors])
+    return embedding

@@ -262,7 +262,4 @@ def decomposable_attention(
     sums = compare(a, beta, lengths["premise"]), compare(b, alpha, lengths["hypothesis"])
     aggregate = Aggregate(num_hiddens, num_classes, dropout_rate, drawn(seed, 30), name="aggregate")
     inputs = tokens | {f"{side}_lengths": lengths[side] for side in sides}
-    model = keras.Model(inputs, aggregate(*sums), name=name)
-    if vectors is not None:
-        embedding.set_weights([vectors])
-    return model
+    return keras.Model(inputs, aggregate(*sums), name=name)

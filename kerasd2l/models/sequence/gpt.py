@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from kerasd2l.layers import PositionEmbedding, TransformerEncoderBlock
+from kerasd2l.layers import Embedding, PositionEmbedding, TransformerEncoderBlock
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
 
 
@@ -75,6 +75,7 @@ class GPT(keras.Model):
         self.num_heads, self.ffn_num_hiddens = num_heads, ffn_num_hiddens or 4 * num_hiddens
         self.dropout_rate, self.max_len, self.norm = dropout_rate, max_len, norm
         self.seed = seed
+        self.embedding = Embedding(vocab_size, num_hiddens, _normal(seed), name="embedding")
         self.positions = PositionEmbedding(
             max_len, dropout_rate, _normal(drawn(seed, 1)), drawn(seed, 2), name="positions"
         )
@@ -95,11 +96,7 @@ class GPT(keras.Model):
         self.last_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="last_norm")
 
     def build(self, input_shape):
-        self.table = self.add_weight(
-            shape=(self.vocab_size, self.num_hiddens),
-            initializer=_normal(self.seed),
-            name="table",
-        )
+        self.embedding.build(input_shape)
         shape = (*input_shape, self.num_hiddens)
         for part in (self.positions, *self.blocks, self.last_norm):
             part.build(shape)
@@ -111,13 +108,12 @@ class GPT(keras.Model):
         return self._logits(x)
 
     def _embed(self, tokens: Any, offset: Any, training: bool) -> Any:
-        one = ops.ones((), self.compute_dtype)  # the product's gradient is not sparse
-        table = ops.cast(ops.convert_to_tensor(self.table), self.compute_dtype) * one
-        return self.positions(ops.take(table, tokens, axis=0), offset=offset, training=training)
+        return self.positions(self.embedding(tokens), offset=offset, training=training)
 
     def _logits(self, x: Any) -> Any:
         x = self.last_norm(x)
-        logits = ops.matmul(x, ops.transpose(ops.cast(self.table, x.dtype)))  # (B, T, V)
+        table = ops.cast(ops.convert_to_tensor(self.embedding.embeddings), x.dtype)
+        logits = ops.matmul(x, ops.transpose(table))  # (B, T, V)
         return ops.cast(logits, "float32")
 
     def begin(self, rows: Any, max_steps: Any) -> list[dict]:

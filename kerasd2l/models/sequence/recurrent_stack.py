@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -136,3 +138,17 @@ def check_sizes(**sizes: int) -> None:
     for argument, value in sizes.items():
         if value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {argument}={value}.")
+
+
+def taken_over(states: Any, stack: RecurrentStack) -> list[list[Any]]:
+    """Return an encoder's states as those with which the layers of a decoder begin.
+
+    Raises:
+        ValueError: the encoder has another number of layers.
+    """
+    if len(states) != stack.num_layers:
+        raise ValueError(
+            "encoder and decoder must have the same number of layers. "
+            f"Received: {len(states)} and {stack.num_layers}."
+        )
+    return [list(state) for state in states]

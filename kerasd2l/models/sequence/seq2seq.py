@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import Embedding
-from kerasd2l.models.sequence.recurrent_stack import RecurrentStack, check_sizes, drawn
+from kerasd2l.models.sequence.recurrent_stack import RecurrentStack, check_sizes, drawn, taken_over
 
 
 class Encoder(keras.layers.Layer):
@@ -136,6 +136,13 @@ class EncoderDecoder(keras.Model):
             for key in ("encoder", "decoder")
         }
         return cls(**{**config, **parts})
+
+
+def source_lengths(enc_outputs: Any, enc_valid_lens: Any) -> Any:
+    """Return the lengths (B,) of sources with outputs (B, S, D); None: S each."""
+    if enc_valid_lens is not None:
+        return enc_valid_lens
+    return ops.sum(ops.ones_like(enc_outputs[..., 0], "int32"), axis=1)
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
@@ -300,13 +307,7 @@ class Seq2SeqDecoder(Decoder):
 
     def init_state(self, enc_outputs: Any, enc_valid_lens: Any = None) -> Any:
         """Take over the states of the encoder; `enc_outputs` is what Seq2SeqEncoder returns."""
-        states = enc_outputs[1]
-        if len(states) != self.stack.num_layers:
-            raise ValueError(
-                "encoder and decoder must have the same number of layers. "
-                f"Received: {len(states)} and {self.stack.num_layers}."
-            )
-        layers = [list(state) for state in states]
+        layers = taken_over(enc_outputs[1], self.stack)
         return {"layers": layers, **({"context": layers[-1][0]} if self.use_context else {})}
 
     def call(self, inputs, state, training=False):

@@ -168,8 +168,4 @@ def textcnn(
         dtype="float32",
         name="logits",
     )(x)
-    model = keras.Model({"tokens": tokens, "lengths": lengths}, logits, name=name)
-    if vectors is not None:
-        for embedding in embeddings:
-            embedding.set_weights([vectors])
-    return model
+    return keras.Model({"tokens": tokens, "lengths": lengths}, logits, name=name)

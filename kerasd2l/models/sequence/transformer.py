@@ -17,7 +17,7 @@ from kerasd2l.layers import (
     TransformerEncoderBlock,
 )
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
-from kerasd2l.models.sequence.seq2seq import Decoder, Encoder, EncoderDecoder
+from kerasd2l.models.sequence.seq2seq import Decoder, Encoder, EncoderDecoder, source_lengths
 
 
 class _Stack(keras.layers.Layer):
@@ -207,9 +207,8 @@ class TransformerDecoder(_Stack, Decoder):
 
     def init_state(self, enc_outputs: Any, enc_valid_lens: Any = None) -> Any:
         """Take over the encoder's outputs (B, S, D) and their lengths."""
-        if enc_valid_lens is None:
-            enc_valid_lens = ops.sum(ops.ones_like(enc_outputs[..., 0], "int32"), axis=1)  # S each
-        return {"enc_outputs": enc_outputs, "enc_valid_lens": enc_valid_lens}
+        lens = source_lengths(enc_outputs, enc_valid_lens)
+        return {"enc_outputs": enc_outputs, "enc_valid_lens": lens}
 
     def with_memory(self, state: Any, max_steps: int) -> Any:
         """Turn a state for whole sequences into one that goes on token by token.
