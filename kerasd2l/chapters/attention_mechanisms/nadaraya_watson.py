@@ -23,7 +23,7 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
 
 
 def nadaraya_watson(
-    *, num_examples: int = 50, epochs: int = 5, learning_rate: float = 0.5, seed: int = 0
+    *, num_examples: int = 50, epochs: int = 5, learning_rate: float = 0.5, seed: int = 1
 ) -> Demo:
     """Estimate a curve from noisy points: the mean, four kernels, and a width that is learned.
 
@@ -53,7 +53,7 @@ def _run(num_examples: int, epochs: int, learning_rate: float, seed: int) -> Dem
     for name, kernel in KERNELS.items():
         weights[name] = _normed(kernel(queries[:, None] - x))  # (queries, examples)
         estimates[name] = weights[name] @ y
-    model, losses = _train(x, y, epochs, learning_rate)
+    model, losses = _train(x, y, epochs, learning_rate, seed)
     keys = np.broadcast_to(x, (len(queries), num_examples))
     estimates["learned"] = np.asarray(model([queries, keys, np.broadcast_to(y, keys.shape)]))
     weights["learned"] = np.asarray(model.weights_of(queries, keys))
@@ -86,13 +86,13 @@ def _normed(weights: Any) -> Any:
     return np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / weights.shape[-1])
 
 
-def _train(x: Any, y: Any, epochs: int, learning_rate: float) -> tuple[Any, list[float]]:
+def _train(x: Any, y: Any, epochs: int, learning_rate: float, seed: int) -> tuple[Any, list[float]]:
     """Learn the width: each point is a query, the keys are all others."""
     n = len(x)
     others = ~np.eye(n, dtype=bool)
     keys = np.broadcast_to(x, (n, n))[others].reshape(n, n - 1)
     values = np.broadcast_to(y, (n, n))[others].reshape(n, n - 1)
-    model = models.NWKernelRegression()
+    model = models.NWKernelRegression(seed=seed)
     loss = keras.losses.MeanSquaredError(reduction="sum")
     model.compile(keras.optimizers.SGD(learning_rate / 2), loss)  # the book's loss is halved
     history = model.fit([x, keys, values], y, batch_size=n, epochs=epochs, verbose=0)
