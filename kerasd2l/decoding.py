@@ -79,13 +79,16 @@ def generate(
     tokens = ops.where((lengths == 0)[:, None], FIRST, tokens)
     lengths = ops.maximum(lengths, 1)
     choose = _chooser(temperature, top_k, top_p)
-    generator = keras.random.SeedGenerator(seed) if noise is None else None
+    greedy = isinstance(temperature, (int, float)) and not temperature  # nothing is drawn
+    generator = None if greedy or noise is not None else keras.random.SeedGenerator(seed)
     places = ops.arange(num_tokens, dtype="int32")
     last = _longest(lengths) + num_tokens - 1
 
     def advance(t, token, state, written):
         logits, state = step(t, _current(tokens, lengths, t, token), state)
-        if noise is not None:
+        if greedy:
+            uniform = None
+        elif noise is not None:
             uniform = noise(t)
         else:
             uniform = keras.random.uniform((rows, logits.shape[-1]), seed=generator)
@@ -137,7 +140,7 @@ def _note(written, places, lengths, t, token) -> Any:
 
 
 def _chooser(temperature: Any, top_k: Any, top_p: Any) -> Callable[[Any, Any], Any]:
-    """Return (logits (B, V), uniform (B, V)) -> token (B,)."""
+    """Return (logits (B, V), uniform (B, V) or None: be greedy) -> token (B,)."""
     temperature = ops.cast(ops.convert_to_tensor(temperature), "float32")
     # a smaller one is greedy anyway, and must not overflow
     divisor = ops.maximum(temperature, 1e-6)
@@ -147,6 +150,8 @@ def _chooser(temperature: Any, top_k: Any, top_p: Any) -> Callable[[Any, Any], A
         logits = ops.cast(logits, "float32")
         known = ops.arange(ops.shape(logits)[-1]) != UNKNOWN
         logits = ops.where(known, logits, -float("inf"))
+        if uniform is None:
+            return ops.argmax(logits, axis=-1)
         scaled = logits / divisor
         if not free:
             scaled = _limited(scaled, top_k, top_p)

@@ -22,9 +22,9 @@ def new_cache(batch: Any, max_len: Any, num_heads: int, head_size: int, dtype: s
         dtype: str, of keys and values.
 
     Returns:
-        "keys" and "values" (B, M, N, head_size), and "place" (B,) int32, the steps remembered.
+        "keys" and "values" (B, N, M, head_size), and "place" (B,) int32, the steps remembered.
     """
-    empty = ops.zeros((batch, max_len, num_heads, head_size), dtype)
+    empty = ops.zeros((batch, num_heads, max_len, head_size), dtype)
     return {"keys": empty, "values": empty, "place": ops.zeros((batch,), "int32")}
 
 
@@ -33,24 +33,22 @@ def remember(cache: dict, keys: Any, values: Any) -> tuple[dict, Any]:
 
     Args:
         cache: as `new_cache` gives it.
-        keys: (B, T, N, head_size).
+        keys: (B, N, T, head_size).
         values: the same.
 
     Returns:
         The new cache, and what each new step may see: (B, T, M) bool, all steps up to itself.
     """
-    steps = keys.shape[1] if keys.shape[1] is not None else ops.shape(keys)[1]
-    places = ops.arange(ops.shape(cache["keys"])[1], dtype="int32")
-    back = places - cache["place"][:, None]  # (B, M), which new step belongs here
+    steps = keys.shape[2] if keys.shape[2] is not None else ops.shape(keys)[2]
+    place = cache["place"][:, None, None] + ops.arange(steps, dtype="int32")  # (B, 1, T)
+    row = ops.arange(ops.shape(keys)[0], dtype="int32")[:, None, None]
+    head = ops.arange(keys.shape[1], dtype="int32")[:, None]
+    # scattered: a loop in a graph writes into the memory and does not copy it
+    where = ops.stack([part + 0 * (row + head + place) for part in (row, head, place)], axis=-1)
 
     def write(old, new):
-        new = ops.cast(new, old.dtype)
-        if steps == 1:
-            return ops.where((back == 0)[..., None, None], new, old)
-        inside = ((back >= 0) & (back < steps))[..., None, None]
-        chosen = ops.clip(back, 0, steps - 1)[..., None, None]
-        return ops.where(inside, ops.take_along_axis(new, chosen, axis=1), old)
+        return ops.scatter_update(old, where, ops.cast(new, old.dtype))
 
-    mask = back[:, None] <= ops.arange(steps, dtype="int32")[:, None]  # (B, T, M)
+    seen = ops.arange(ops.shape(cache["keys"])[2], dtype="int32") <= place[:, 0, :, None]
     written = {"keys": write(cache["keys"], keys), "values": write(cache["values"], values)}
-    return {**written, "place": cache["place"] + steps}, mask
+    return {**written, "place": cache["place"] + steps}, seen

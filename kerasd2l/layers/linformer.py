@@ -92,13 +92,13 @@ class LinformerAttention(keras.layers.Layer):
                 f"there are mixtures of {self.max_len} steps (`max_len`), not of {steps}. "
                 "Cut the sequence, or build the layer with a larger max_len."
             )
-        keys, values = self.attention.project(inputs)  # (B, S, N, D / N)
+        keys, values = self.attention.project(inputs)  # (B, N, S, D / N)
         if valid_lens is not None:
             lens = ops.convert_to_tensor(valid_lens)
-            real = (ops.arange(steps, dtype=lens.dtype) < lens[:, None])[..., None, None]
+            real = (ops.arange(steps, dtype=lens.dtype) < lens[:, None])[:, None, :, None]
             keys, values = ops.where(real, keys, 0), ops.where(real, values, 0)
-        keys = ops.einsum("ks,bsnd->bknd", self._mixtures(self.mix_keys, steps, keys), keys)
-        values = ops.einsum("ks,bsnd->bknd", self._mixtures(self.mix_values, steps, keys), values)
+        keys = ops.matmul(self._mixtures(self.mix_keys, steps, keys), keys)  # (B, N, K, D / N)
+        values = ops.matmul(self._mixtures(self.mix_values, steps, keys), values)
         return self.attention.attend(inputs, keys, values, training=training)
 
     def _mixtures(self, weight: Any, steps: Any, like: Any) -> Any:

@@ -118,14 +118,15 @@ class MultiHeadAttention(keras.layers.Layer):
         )
 
     def project(self, keys: Any, values: Any = None) -> tuple[Any, Any]:
-        """Return keys and values of all heads, (B, S, N, D / N) each: what a decoder remembers."""
+        """Return keys and values of all heads, (B, N, S, D / N) each: what a decoder remembers."""
         values = keys if values is None else values
         return self.heads(self.W_k(keys)), self.heads(self.W_v(values))
 
     def heads(self, x: Any) -> Any:
-        """Cut the last axis into heads: (B, T, D) -> (B, T, N, D / N)."""
+        """Cut the last axis into heads: (B, T, D) -> (B, N, T, D / N)."""
         steps = x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
-        return ops.reshape(x, (-1, steps, self.num_heads, self.num_hiddens // self.num_heads))
+        x = ops.reshape(x, (-1, steps, self.num_heads, self.num_hiddens // self.num_heads))
+        return ops.transpose(x, (0, 2, 1, 3))
 
     def attend(
         self,
@@ -140,19 +141,19 @@ class MultiHeadAttention(keras.layers.Layer):
         training: bool = False,
     ) -> Any:
         """Attend to keys and values of heads, as `project` gives them; else as a call."""
-        heads = self.heads(self.W_q(queries))  # (B, T, N, D / N)
+        heads = self.heads(self.W_q(queries))  # (B, N, T, D / N)
         mask = attention_mask
         if mask is not None:
             mask = ops.convert_to_tensor(mask)
             mask = mask[:, None] if len(mask.shape) == 3 else mask  # the same for all heads
             mask = mask[None, None] if len(mask.shape) == 2 else mask
-        keep = seen(valid_lens, mask, ops.shape(keys)[1], 4)  # (B, 1, T | 1, S)
+        keep = seen(valid_lens, mask, ops.shape(keys)[2], 4)  # (B, 1, T | 1, S)
         if causal:
-            before = ops.arange(ops.shape(keys)[1]) <= ops.arange(ops.shape(heads)[1])[:, None]
+            before = ops.arange(ops.shape(keys)[2]) <= ops.arange(ops.shape(heads)[2])[:, None]
             keep = before[None, None] if keep is None else before & keep
         by_hand = on_tensorflow_cpu() or return_weights or (training and self.dropout_rate)
         attention = self._by_hand if by_hand else _fused
-        outputs, weights = attention(heads, keys, values, keep, training)
+        outputs, weights = attention(heads, keys, values, keep, training)  # (B, T, N, D / N)
         steps = outputs.shape[1] if outputs.shape[1] is not None else ops.shape(outputs)[1]
         outputs = self.W_o(ops.reshape(outputs, (-1, steps, self.num_hiddens)))  # (B, T, D)
         return (outputs, weights) if return_weights else outputs
@@ -160,10 +161,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def _by_hand(self, queries, keys, values, keep, training):
         """Attend by two products: (B, T, N, D / N) and the weights (B, N, T, S)."""
         scale = (self.num_hiddens // self.num_heads) ** -0.5
-        queries = ops.transpose(queries * scale, (0, 2, 1, 3))  # (B, N, T, D / N)
-        scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 3, 1)))  # (B, N, T, S)
+        scores = ops.matmul(queries * scale, ops.swapaxes(keys, 2, 3))  # (B, N, T, S)
         weights = masked_softmax(scores, mask=keep)
-        values = ops.transpose(values, (0, 2, 1, 3))
         outputs = ops.matmul(self.dropout(weights, training=training), values)
         return ops.transpose(outputs, (0, 2, 1, 3)), weights
 
@@ -212,6 +211,7 @@ def check_heads(num_hiddens: int, num_heads: int) -> None:
 
 def _fused(queries, keys, values, keep, training):
     """Attend by the backend's own attention, which knows no row without keys: zeros are put in."""
+    queries, keys, values = (ops.swapaxes(part, 1, 2) for part in (queries, keys, values))
     outputs = ops.dot_product_attention(queries, keys, values, mask=keep)
     if keep is not None:
         some = ops.swapaxes(ops.any(keep, axis=-1), 1, 2)[..., None]  # (B | 1, T | 1, N | 1, 1)
