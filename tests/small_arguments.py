@@ -70,6 +70,13 @@ SMALL_ARGUMENTS = {
         }
         for name in ("single", "pair", "tagging", "answers")
     },
+    "natural_language_processing_applications/bert_inference": {
+        "num_hiddens": 8,
+        "ffn_num_hiddens": 8,
+        "num_heads": 2,
+        "num_layers": 1,
+        "dropout_rate": 0,
+    },
     "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
     "attention_mechanisms/transformer": {
         "num_hiddens": 16,

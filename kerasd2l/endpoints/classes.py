@@ -55,6 +55,17 @@ def class_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, 
     return answer
 
 
+def label_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Return logits (B, K) -> `label`, `probabilities` and `class_ids`; see `class_answers`."""
+    answer = class_answers(assets)
+
+    def labelled(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = answer(logits)
+        return {"label": outputs.pop("class_names"), **outputs}
+
+    return labelled
+
+
 def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     """Make the endpoints of a model that maps the characters of a text to logits.
 

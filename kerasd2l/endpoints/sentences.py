@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.endpoints.classes import class_answers
+from kerasd2l.endpoints.classes import label_answers
 from kerasd2l.endpoints.text import TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
@@ -47,7 +47,7 @@ def sentence_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     """
 
     def build_text(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
-        words, answer = _Words(assets), _label_answers(assets)
+        words, answer = _Words(assets), label_answers(assets)
 
         def serve(text):
             read = words(text)
@@ -57,7 +57,7 @@ def sentence_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
         return ServingFunction(serve, resources=words.resources)
 
     def build_ids(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        words, answer = _Words(assets), _label_answers(assets)
+        words, answer = _Words(assets), label_answers(assets)
 
         def predict(tokens, lengths):
             with tf.control_dependencies([words.check(tokens, lengths)]):
@@ -212,22 +212,11 @@ class _Words:
         return tf.debugging.Assert(fits, [said])
 
 
-def _label_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Return logits (B, K) -> `label`, `probabilities`, `class_ids`."""
-    answer = class_answers(assets)
-
-    def labelled(logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = answer(logits)
-        return {"label": outputs.pop("class_names"), **outputs}
-
-    return labelled
-
-
 def _pair_answers(
     model: keras.Model, assets: Mapping[str, Any], attention: str
 ) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
     """Return numbers and lengths -> `label`, `probabilities`, `class_ids`, `attention`."""
-    answer = _label_answers(assets)
+    answer = label_answers(assets)
     both = keras.Model(model.inputs, [model.output, model.get_layer(attention).output[-1]])
     names = [tensor.name for tensor in model.inputs]
 

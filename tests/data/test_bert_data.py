@@ -40,6 +40,21 @@ def test_the_longer_text_loses_its_last_words_first_as_in_the_book():
                 assert bert_inputs.shared_lengths(first, second, room) == (len(p), len(q))
 
 
+def test_a_batch_of_pairs_in_numbers_is_laid_out_as_pairs_of_words_are():
+    words = [[f"w{i}" for i in range(n)] for n in range(9)]
+    vocab = data.Vocab(words, reserved_tokens=bert_inputs.RESERVED)
+    pairs = [(a, b) for a in words for b in words]
+    for max_len in (5, 6, 9, 30):
+        expected = bert_inputs.rows(vocab, *zip(*pairs, strict=True), max_len)
+        sides = [data.text.pad_batch([vocab[w] for w in side], PAD, 8) for side in zip(*pairs)]
+        joined = {k: v.numpy() for k, v in bert_inputs.join(*sides, max_len).items()}
+        steps = joined["tokens"].shape[1]
+        assert steps == expected["valid_lens"].max()
+        for name in ("tokens", "segments"):
+            np.testing.assert_array_equal(joined[name], expected[name][:, :steps], name)
+        np.testing.assert_array_equal(joined["valid_lens"], expected["valid_lens"])
+
+
 def test_the_builtin_data_keep_their_promises(small):
     check_data(
         lambda: wikitext.load("builtin", batch_size=64, max_len=32, min_freq=2), augmented=True
@@ -206,6 +221,22 @@ def test_the_tasks_of_notes_and_sentences_keep_their_promises():
         load = functools.partial(data.facts.load, task=task, examples=60, batch_size=8)
         check_data(load, augmented=task == "tokens")  # weights depend on the batch
     check_data(functools.partial(data.acceptability.load, batch_size=64))
+    # batches of another order are not equally wide: augmented
+    check_data(lambda: data.snli.load_for_bert("builtin", batch_size=64), augmented=True)
+
+
+def test_bert_reads_the_same_pairs_of_sentences_with_the_words_of_its_pretraining():
+    known = ["<unk>", *bert_inputs.RESERVED, "journey", "begins", "in", "it"]
+    loaded = data.snli.load_for_bert("builtin", batch_size=8, vocabulary=known)
+    assert loaded.assets["vocabulary"] == known
+    x, y = next(iter(loaded.test))
+    expected = list(data.snli.pairs("builtin")["test"])[:8]
+    assert y.numpy().tolist() == [label for *_, label in expected]
+    cut = bert_inputs.TOKENIZER
+    sides = ([cut(pair[side]) for pair in expected] for side in (0, 1))
+    rows = bert_inputs.rows(data.Vocab.from_list(known), *sides, x["tokens"].shape[1])
+    for name, array in x.items():
+        np.testing.assert_array_equal(array.numpy(), rows[name], name)
 
 
 def words_of(loaded, row):

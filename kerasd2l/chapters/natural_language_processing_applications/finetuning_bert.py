@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
@@ -129,19 +128,4 @@ def _of_notes(task, head, signatures, weights, max_len, examples, blocks, descen
 
 
 def _pretrained(folder: str) -> PreTrained | None:
-    """Return what a run of bert_pretraining left, or None without a folder."""
-
-    def vocabulary() -> list[str]:
-        run = open_run(folder)
-        tokens = (run.read("assets.json") or {}).get("vocabulary")
-        if not tokens or not run.recipe.endswith("/bert_pretraining"):
-            raise ValueError(
-                "`weights` must be the folder of a run of bert_pretraining. Received: "
-                f"weights={folder}, a run of {run.recipe}."
-            )
-        return tokens
-
-    def model() -> Any:
-        return export.load_model(open_run(folder).model)
-
-    return PreTrained(model, vocabulary) if folder else None
+    return PreTrained(folder, open_run, export.load_model) if folder else None
