@@ -12,7 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kerasd2l.layers import check_heads
+from kerasd2l.layers.multi_head_attention import check_heads
 
 
 def split_heads(X: Any, num_heads: int) -> Any:
@@ -69,7 +69,8 @@ class CatalogueMultiHeadAttention(keras.layers.Layer):
 
     Call arguments:
         inputs: [query (B, T, D), key (B, S, D), value (B, S, D)] float, of known shapes.
-        mask: bool or 0 and 1, broadcast to (B, T, S); what is 0 is not seen. None: all is seen.
+        attention_mask: bool or 0 and 1, broadcast to (B, T, S); what is 0 is not seen. None: all
+            is seen.
         training: bool.
 
     Returns:
@@ -112,14 +113,14 @@ class CatalogueMultiHeadAttention(keras.layers.Layer):
             setattr(self, f"W_{name}", W)
             setattr(self, f"b_{name}", b)
 
-    def call(self, inputs, mask=None, training=False):
+    def call(self, inputs, attention_mask=None, training=False):
         query, key, value = inputs
         Q = split_heads(ops.matmul(query, self.W_q) + self.b_q, self.num_heads)  # (B, N, T, D / N)
         K = split_heads(ops.matmul(key, self.W_k) + self.b_k, self.num_heads)
         V = split_heads(ops.matmul(value, self.W_v) + self.b_v, self.num_heads)
-        if mask is not None:
-            mask = ops.convert_to_tensor(mask)
-            mask = mask[:, None] if len(mask.shape) == 3 else mask  # the same for all heads
+        mask = attention_mask
+        if mask is not None and len(mask.shape) == 3:  # the same for all heads
+            mask = ops.expand_dims(mask, 1)
         heads, _ = scaled_dot_product_attention(
             Q, K, V, mask, lambda weights: self.dropout(weights, training=training)
         )

@@ -46,7 +46,8 @@ def test_a_batch_of_pairs_in_numbers_is_laid_out_as_pairs_of_words_are():
     pairs = [(a, b) for a in words for b in words]
     for max_len in (5, 6, 9, 30):
         expected = bert_inputs.rows(vocab, *zip(*pairs, strict=True), max_len)
-        sides = [data.text.pad_batch([vocab[w] for w in side], PAD, 8) for side in zip(*pairs)]
+        texts = zip(*pairs, strict=True)
+        sides = [data.text.pad_batch([vocab[one] for one in side], PAD, 8) for side in texts]
         joined = {k: v.numpy() for k, v in bert_inputs.join(*sides, max_len).items()}
         steps = joined["tokens"].shape[1]
         assert steps == expected["valid_lens"].max()
