@@ -66,7 +66,7 @@ SMALL_ARGUMENTS = {
             "num_layers": 1,
             "dropout_rate": 0,
             "max_len": 32,
-            **({} if name == "single" else {"examples": 100}),
+            "examples": 100,
         }
         for name in ("single", "pair", "tagging", "answers")
     },

@@ -221,7 +221,8 @@ def test_the_tasks_of_notes_and_sentences_keep_their_promises():
     for task in ("pair", "tokens", "span"):
         load = functools.partial(data.facts.load, task=task, examples=60, batch_size=8)
         check_data(load, augmented=task == "tokens")  # weights depend on the batch
-    check_data(functools.partial(data.acceptability.load, batch_size=64))
+    for texts in ("notes", "help"):
+        check_data(functools.partial(data.acceptability.load, texts=texts, examples=60))
     # batches of another order are not equally wide: augmented
     check_data(lambda: data.snli.load_for_bert("builtin", batch_size=64), augmented=True)
 
@@ -304,6 +305,23 @@ def test_both_forms_of_a_sentence_are_in_one_split():
     assert not train & test
     for split in splits:
         assert sorted(w for w, label in split if label) == sorted(w for w, k in split if not k)
+
+
+def test_half_of_the_notes_have_two_words_of_different_kinds_in_each_others_place():
+    made = data.acceptability.notes(2000)
+    notes = data.facts.notes(2000)
+    assert 950 < sum(label for *_, label in made) < 1050
+    can_be_said = {note.words for note in notes}
+    for (words, _, label), note in zip(made, notes, strict=True):
+        places = [i for i, word in enumerate(words) if word != note.words[i]]
+        assert (tuple(words) in can_be_said) == bool(label), words
+        assert len(places) == (0 if label else 2)
+        tags = [note.tags[i] for i in places]
+        assert len(set(tags)) == len(tags) and not set(tags) <= {"day", "year", "number"} or label
+    with pytest.raises(ValueError, match="`texts` must be notes or help"):
+        data.acceptability.load(texts="tweets")
+    with pytest.raises(ValueError, match="`examples` must be at least 20"):
+        data.acceptability.load(examples=5)
 
 
 def test_a_pretrained_vocabulary_keeps_its_numbers():
