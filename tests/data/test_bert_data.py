@@ -317,7 +317,7 @@ def test_half_of_the_notes_have_two_words_of_different_kinds_in_each_others_plac
         assert (tuple(words) in can_be_said) == bool(label), words
         assert len(places) == (0 if label else 2)
         tags = [note.tags[i] for i in places]
-        assert len(set(tags)) == len(tags) and not set(tags) <= {"day", "year", "number"} or label
+        assert (len(set(tags)) == len(tags) and not set(tags) <= {"day", "year", "number"}) or label
     with pytest.raises(ValueError, match="`texts` must be notes or help"):
         data.acceptability.load(texts="tweets")
     with pytest.raises(ValueError, match="`examples` must be at least 20"):

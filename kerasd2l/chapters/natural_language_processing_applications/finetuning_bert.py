@@ -23,7 +23,7 @@ def bert_single(
     examples: int = 10_000,
     max_len: int = 48,
     blocks: Blocks = Blocks(num_heads=4, dropout_rate=0.0),
-    descent: PlainAdam = PlainAdam(0.0005, batch_size=32, epochs=5),
+    descent: PlainAdam = PlainAdam(0.0005, batch_size=32, epochs=10),
 ) -> Recipe:
     """Fine-tune BERT to tell of one text whether its words are in order.
 
