@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -218,16 +220,17 @@ def _any_batch(function: Callable[..., dict]) -> Callable[..., dict]:
     A convolution of TensorFlow on a CPU gives back the shape of what it reads where that is an
     empty batch (2.21, oneDNN).
     """
+    signature = inspect.signature(function)
 
-    def answer(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    @functools.wraps(function)
+    def answer(*given: tf.Tensor, **named: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = signature.bind(*given, **named).arguments
         texts = tf.shape(next(iter(inputs.values())))[0]
         one = tf.maximum(1 - texts, 0)
-        some = {
-            name: tf.concat(
-                [batch, tf.zeros([one, *tf.unstack(tf.shape(batch))[1:]], batch.dtype)], 0
-            )
-            for name, batch in inputs.items()
-        }
+        some = {}
+        for name, batch in inputs.items():
+            shape = tf.concat([[one], tf.shape(batch)[1:]], axis=0)
+            some[name] = tf.concat([batch, tf.zeros(shape, batch.dtype)], axis=0)
         return {name: output[:texts] for name, output in function(**some).items()}
 
     return answer
