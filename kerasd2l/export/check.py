@@ -199,8 +199,12 @@ def _elsewhere(
     }
     with tempfile.TemporaryDirectory() as folder:
         reply = Path(folder) / "reply.json"
-        request = {"path": str(path.resolve()), "reply": str(reply), "inputs": inputs}
-        request["empty"] = empty
+        request = {
+            "path": str(path.resolve()),
+            "reply": str(reply),
+            "inputs": inputs,
+            "empty": empty,
+        }
         code, errors = start(fresh.__file__, json.dumps(request))
         if code or not reply.exists():
             raise SavedModelError(

@@ -320,7 +320,8 @@ def _by_length(
     group = np.searchsorted(lengths, words)  # 0: at most lengths[0]; the last one: more than all
     first = [1, *(length + 1 for length in lengths)]
     names = [f"{one}-{last}" for one, last in zip(first, lengths, strict=False)]
-    corpus, scores = _corpus_bleu(), {}
+    corpus = _corpus_bleu()
+    scores: dict[str, dict[str, float]] = {}
     for place, name in enumerate([*names, f"over {lengths[-1]}"]):
         rows = np.flatnonzero(group == place)
         if not len(rows):
