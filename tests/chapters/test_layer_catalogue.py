@@ -207,3 +207,7 @@ def test_heads_by_hand():
     assert values["largest difference to the layer"] < 1e-5
     assert values["largest weight of a later step"] == 0
     assert values["least sum of a row of weights"] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match="`num_heads` must divide"):
+        finding.load("heads_by_hand", num_heads=3)
+    with pytest.raises(ValueError, match="`num_hiddens` must be divisible by 16"):
+        finding.load("transformer_layers", num_hiddens=24)

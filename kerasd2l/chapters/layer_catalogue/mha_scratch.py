@@ -18,7 +18,11 @@ def heads_by_hand(*, num_hiddens: int = 64, num_heads: int = 8, num_steps: int =
     zeros in the place of the future lets no weight through.
     Command: kerasd2l run heads_by_hand --out figures
     """
-    layers.multi_head_attention.check_heads(num_hiddens, num_heads)
+    if num_heads < 1 or num_hiddens < 1 or num_hiddens % num_heads:
+        raise ValueError(
+            "`num_heads` must divide `num_hiddens`. "
+            f"Received: num_hiddens={num_hiddens}, num_heads={num_heads}."
+        )
     if num_steps < 2:
         raise ValueError(f"`num_steps` must be at least 2. Received: num_steps={num_steps}.")
     return Demo("mha-scratch", lambda: _run(num_hiddens, num_heads, num_steps))
