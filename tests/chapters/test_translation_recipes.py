@@ -249,6 +249,7 @@ def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch)
         ("length_exponent", float("nan")),
         ("lengths", (8, 4)),
         ("lengths", ()),
+        ("model", ("a", "b", "a")),
     ],
 )
 def test_report_refuses(name, value):

@@ -142,6 +142,8 @@ def translation_report(
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
     if not 1 <= beam_size <= 100:
         raise ValueError(f"`beam_size` must be 1 to 100. Received: beam_size={beam_size}.")
+    if len(set(model)) < len(model):
+        raise ValueError(f"`model` must name each folder once. Received: model={','.join(model)}.")
     if not lengths or min(lengths) < 1 or sorted(set(lengths)) != list(lengths):
         raise ValueError(f"`lengths` must be rising numbers of words. Received: lengths={lengths}.")
     endpoints.check_length_exponent(length_exponent)
@@ -228,8 +230,6 @@ def _served(folders: tuple[str, ...]) -> dict[str, _Translator]:
     names = [Path(folder).name for folder in folders]
     if len(set(names)) < len(names):
         names = list(folders)
-    if len(set(names)) < len(names):
-        raise ValueError(f"`model` must name each folder once. Received: model={folders}.")
     made = {}
     for name, folder in zip(names, map(Path, folders), strict=True):
         found = export.find(folder)
