@@ -66,9 +66,16 @@ SMALL_ARGUMENTS = {
             "num_layers": 1,
             "dropout_rate": 0,
             "max_len": 32,
-            **({} if name == "single" else {"examples": 100}),
+            "examples": 100,
         }
         for name in ("single", "pair", "tagging", "answers")
+    },
+    "natural_language_processing_applications/bert_inference": {
+        "num_hiddens": 8,
+        "ffn_num_hiddens": 8,
+        "num_heads": 2,
+        "num_layers": 1,
+        "dropout_rate": 0,
     },
     "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
     "attention_mechanisms/transformer": {

@@ -502,6 +502,26 @@ def test_a_fault_of_an_endpoint_is_found(tmp_path, build, message):
 # ---- Recipes
 
 
+def never_empty(model, assets):
+    def serve(x):
+        some = tf.concat([x, tf.zeros((tf.maximum(1 - tf.shape(x)[0], 0), 4))], axis=0)
+        return {"y": model(some)}
+
+    return serve
+
+
+def silent(model, assets):
+    return lambda text: {"y": model(tf.zeros((tf.shape(text)[0], 4)))}
+
+
+READS_TEXT = Endpoint(
+    "serving_default",
+    {"text": TensorSpec((None,), "string")},
+    silent,
+    lambda: {"text": np.array([b"a", b""], object)},
+)
+
+
 def make_recipe(model=small_model, data=None, **changes):
     inputs = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
     labels = (inputs[:, 0] > 0).astype("int32")
@@ -533,6 +553,11 @@ def make_recipe(model=small_model, data=None, **changes):
         "name": "tests/rows",
     }
     return Recipe(**values | changes)
+
+
+def with_tokenizer(source):
+    loaded = make_recipe().data(source)
+    return dataclasses.replace(loaded, assets={"tokenizer": {"level": "word"}})
 
 
 def dropout_model():
@@ -639,6 +664,8 @@ def test_rounding_that_a_model_blows_up_is_no_fault_of_the_replicas(tmp_path):
         ({"fit": deaf_fit}, "the training does not stop when asked to"),
         ({"metrics": infinite_metric}, "train_ratio is"),
         ({"endpoints": (endpoint(of_the_object),)}, "of model.keras.*largest difference"),
+        ({"endpoints": (endpoint(never_empty),)}, "answers an empty batch with {'y': 1}"),
+        ({"endpoints": (READS_TEXT,), "data": with_tokenizer}, "does not say what of a text"),
     ],
 )
 def test_a_fault_of_a_recipe_is_found(tmp_path, changes, message):

@@ -19,7 +19,6 @@ _MODULES = (
     "text",
     "tfds_sets",
     "token_embedding",
-    "vectors",
     "vocab",
     "word_windows",
     "words",
@@ -63,6 +62,5 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
     )
-    | {"load_vectors": "vectors"}
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

@@ -104,7 +104,41 @@ def rows(
     return {"tokens": tokens, "segments": segments, "valid_lens": lens}
 
 
-def features(max_len: int, num_preds: int | None = None) -> dict[str, TensorSpec]:
+def join(
+    first: tuple[tf.Tensor, tf.Tensor], second: tuple[tf.Tensor, tf.Tensor], max_len: int
+) -> dict[str, tf.Tensor]:
+    """Join a batch of pairs in numbers to the inputs of a model, as `rows` does one by one.
+
+    Args:
+        first: numbers (B, S) int32 and lengths (B,) int32 of the first texts.
+        second: likewise (B, R) and (B,).
+        max_len: int >= 5, the most tokens of a pair.
+
+    Returns:
+        tokens (B, T) int32, segments (B, T) int32, valid_lens (B,) int32; T is that of the longest
+        pair of the batch.
+    """
+    room = max_len - 3
+    mine = tf.minimum(first[1], tf.maximum(room - second[1], room - room // 2))
+    theirs = tf.minimum(second[1], room - mine)
+    valid_lens = mine + theirs + 3
+    place = tf.range(tf.reduce_max(valid_lens))[None]  # (1, T)
+    in_second = place - mine[:, None] - 2  # (B, T)
+
+    def take(ids: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+        inside = tf.clip_by_value(places, 0, tf.shape(ids)[1] - 1)
+        return tf.gather(ids, tf.broadcast_to(inside, tf.shape(in_second)), batch_dims=1)
+
+    tokens = tf.where(in_second < 0, take(first[0], place - 1), take(second[0], in_second))
+    tokens = tf.where(place == 0, CLS, tokens)
+    ends = (in_second == -1) | (in_second == theirs[:, None])
+    tokens = tf.where(ends, SEP, tokens)
+    tokens = tf.where(in_second > theirs[:, None], PAD, tokens)
+    segments = tf.cast((in_second >= 0) & (in_second <= theirs[:, None]), tf.int32)
+    return {"tokens": tokens, "segments": segments, "valid_lens": valid_lens}
+
+
+def features(max_len: int | None, num_preds: int | None = None) -> dict[str, TensorSpec]:
     """Return the spec of one example; `num_preds`: with positions of masked words."""
     specs = {
         "tokens": TensorSpec((max_len,), "int32"),

@@ -21,7 +21,6 @@ PAIR_BYTES = 1 << 30  # of a file of sentence pairs, which is read a line at a t
 REVIEW_BYTES = 1 << 20  # of one review; IMDB: 14,000
 REVIEW_CHARACTERS = 100_000_000  # of all reviews together; IMDB: 66 million
 DIFFERENT_WORDS = 2_000_000  # IMDB between spaces: 440,000
-VECTOR_BYTES = 1 << 17  # a line of a file of word vectors; 300 numbers: 4,000
 ROWS = 300_000  # of a table; the labels of CIFAR-10: 50,000
 FIELDS = 1_000  # of a row; house prices: 81
 CELLS = 20_000_000  # of an encoded table: a column for each code; house prices: a million

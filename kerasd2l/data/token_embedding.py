@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,7 +62,12 @@ class TokenEmbedding:
 
     @classmethod
     def read(
-        cls, path: str | os.PathLike, *, max_words: int | None = None, member: str = ""
+        cls,
+        path: str | os.PathLike,
+        *,
+        max_words: int | None = None,
+        member: str = "",
+        only: Collection[str] | None = None,
     ) -> TokenEmbedding:
         """Read a file: GloVe's text, word2vec's or fastText's text, plain, gz or zip.
 
@@ -71,6 +76,8 @@ class TokenEmbedding:
             max_words: int, read no more than the first so many; None: all.
             member: str, part of the name of the member to read of a zip, e.g. "300d"; else the
                 first one that ends in .txt or .vec.
+            only: words, keep no others; all lines are read and checked. Of a word that is twice in
+                the file, the first vector counts. None: keep all, and a word is there once.
 
         Returns:
             The words in the file's order behind `<unk>`, whose row is zeros unless the file has
@@ -78,12 +85,13 @@ class TokenEmbedding:
 
         Raises:
             DataError: names the file, and the line that has another width, a word that was there,
-                or something that is no number; or the file is cut off, or larger than `limits`.
+                or something that is no number; or the file is cut off, or larger than `limits`, or
+                has no word to keep.
         """
         if max_words is not None and max_words < 1:
             raise ValueError(f"`max_words` must be at least 1. Received: max_words={max_words}.")
         with _opened(Path(path), member) as (name, file):
-            return cls(*_Reader(name, max_words).read(file))
+            return cls(*_Reader(name, max_words, only).read(file))
 
     @classmethod
     def load(
@@ -226,9 +234,10 @@ def _opened(path: Path, member: str) -> Iterator[tuple[str, Any]]:
 class _Reader:
     """Reads lines of a word and its numbers, with errors that name the line."""
 
-    def __init__(self, name: str, max_words: int | None):
+    def __init__(self, name: str, max_words: int | None, only: Collection[str] | None = None):
         self.name, self.max_words = name, max_words
-        self.number = 0  # of the line
+        self.only = None if only is None else {UNKNOWN, *only}
+        self.number = self.width = 0  # of the line; of the vectors
         self.declared: int | None = None  # words, by the first line of word2vec and fastText
         self.words: dict[str, int] = {UNKNOWN: 0}
         self.rows = np.zeros((0, 0), np.float32)
@@ -244,8 +253,9 @@ class _Reader:
             else:
                 self._check_end()
         if len(self.words) < 2:
-            raise DataError(f"{self.name} has no word vectors.")
-        self.rows.resize((len(self.words), self.rows.shape[1]), refcheck=False)
+            of = "" if self.only is None else f" of any of the {len(self.only) - 1} words asked for"
+            raise DataError(f"{self.name} has no word vectors{of}.")
+        self.rows.resize((len(self.words), self.width), refcheck=False)
         return list(self.words), self.rows
 
     def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
@@ -257,8 +267,9 @@ class _Reader:
             if not line.endswith(b"\n"):
                 self._refuse("the last line has no end, so the file may be cut off. Get it anew")
             if self.number == 1 and (header := _header(line)):
-                self.declared, width = header
-                self._grow(self._planned(self.declared), width)
+                self.declared, self.width = header
+                if self.only is None:
+                    self._grow(self._planned(self.declared))
             else:
                 yield line.rstrip(b" \r\n")
 
@@ -273,12 +284,14 @@ class _Reader:
             row = np.fromstring(rest, np.float32, sep=" ")
         except (ValueError, DeprecationWarning):
             self._refuse(_not_a_number(rest))
-        width = self.rows.shape[1] or len(row)
+        width = self.width = self.width or len(row)
         if not text or not len(row) or len(row) != width:
             expected = f"a word and {width} numbers" if width else "a word and its numbers"
             self._refuse(f"expected {expected}, received {len(row)} numbers behind {text[:40]!r}")
         if not np.isfinite(row).all():
             self._refuse(f"a number of {text[:40]!r} is not finite")
+        if self.only is not None and (text not in self.only or self.words.get(text)):
+            return
         if text == UNKNOWN and not (len(self.rows) and self.rows[0].any()):
             place = 0
         elif text in self.words:
@@ -286,15 +299,16 @@ class _Reader:
         else:
             place = self.words[text] = len(self.words)
         if place >= len(self.rows):
-            self._grow(max(int(len(self.rows) * _GROWTH), place + 1000), width)
+            self._grow(max(int(len(self.rows) * _GROWTH), place + 1000))
         self.rows[place] = row
 
     def _planned(self, declared: int) -> int:
         """Return the rows of a file that says how many it has, which need not be true."""
         return min(declared, self.max_words or declared, 100_000) + 1
 
-    def _grow(self, rows: int, width: int) -> None:
+    def _grow(self, rows: int) -> None:
         """Make room; the table grows where it is, it is not copied beside itself."""
+        width = self.width
         most = limits.VECTOR_NUMBERS // max(width, 1)
         if len(self.rows) >= most:
             self._refuse(

@@ -67,19 +67,26 @@ class WordTable:
             raise DataError(f"the texts have more than {most} different words. Take a part.")
         return kept
 
-    def vocabulary(self, known: Sequence[str] | None, *, min_freq: int) -> Vocab:
-        """Return the vocabulary: `<unk>`, `<pad>`, then the words of the training texts.
+    def vocabulary(
+        self,
+        known: Sequence[str] | None,
+        *,
+        min_freq: int,
+        reserved_tokens: Sequence[str] = (PAD_TOKEN,),
+    ) -> Vocab:
+        """Return the vocabulary: `<unk>`, the reserved tokens, the words of the training texts.
 
         Args:
             known: that of an earlier run, or None.
             min_freq: int >= 0, rarer words become `<unk>`.
+            reserved_tokens: `<pad>`, and others behind it.
 
         Raises:
             ValueError: `min_freq` leaves no word.
         """
         pairs = zip(self._numbers, self._counts, strict=True)
         counter = collections.Counter({word: count for word, count in pairs if count})
-        return known_or_counted(known, counter, min_freq=min_freq, reserved_tokens=(PAD_TOKEN,))
+        return known_or_counted(known, counter, min_freq=min_freq, reserved_tokens=reserved_tokens)
 
     def pad(self, texts: Sequence[array], vocab: Vocab) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of the vocabulary, (B, T) int32, and the lengths (B,) int32."""

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "bert_answers": "bert",
         "bert_classifier": "bert",
+        "bert_inference": "bert",
         "bert_tagger": "bert",
         "binary_classifier": "binary",
         "image_classifier": "images",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.endpoints.classes import class_answers
+from kerasd2l.endpoints.classes import class_answers, label_answers
 from kerasd2l.endpoints.numbers import finite
 from kerasd2l.endpoints.text import TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
@@ -175,6 +175,31 @@ def bert_classifier(
         return ServingFunction(function, resources=texts.table.resources)
 
     signature, sample = _one(example) if second is None else _two(example, second)
+    return (Endpoint("serving_default", signature, build, sample),)
+
+
+def bert_inference(*, example: Sequence[tuple[str, str]]) -> tuple[Endpoint, ...]:
+    """Make the signature of a BERT that tells what one sentence says of another.
+
+    `serving_default` takes `premise` and `hypothesis` (B,) string; it returns `label` (B,) string,
+    `probabilities` (B, K) float32, `class_ids` (B,) int64, `words_known` and `words_left_out` (B,)
+    int32.
+
+    Args:
+        example: pairs of sentences to check the export with.
+    """
+
+    def build(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
+        texts, answer = BERTTexts(assets), label_answers(assets)
+
+        def serve(premise, hypothesis):
+            inputs, report, _ = texts(premise, hypothesis)
+            return answer(model(inputs, training=False)) | report
+
+        return ServingFunction(serve, resources=texts.table.resources)
+
+    premises, hypotheses = zip(*example, strict=True)
+    signature, sample = _two(premises, hypotheses, names=("premise", "hypothesis"))
     return (Endpoint("serving_default", signature, build, sample),)
 
 

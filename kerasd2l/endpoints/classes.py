@@ -55,6 +55,17 @@ def class_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, 
     return answer
 
 
+def label_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """Return logits (B, K) -> `label`, `probabilities` and `class_ids`; see `class_answers`."""
+    answer = class_answers(assets)
+
+    def labelled(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = answer(logits)
+        return {"label": outputs.pop("class_names"), **outputs}
+
+    return labelled
+
+
 def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     """Make the endpoints of a model that maps the characters of a text to logits.
 
@@ -63,7 +74,8 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     `class_ids` (B,) int64 and `class_names` (B,) string; `serving_default` also
     `characters_read` (B,) int32: how many characters of the text the vocabulary knows. Where it is
     0, of an empty text or one in another script, the classes are a guess. Of a text of more than
-    1000 characters only the last 1000 are read; `predict` refuses more.
+    1000 characters only the last 1000 are read; `characters_left_out` (B,) int32 says how many are
+    not. `predict` refuses more.
 
     The assets need `class_names`, `vocabulary` and `tokenizer`.
 
@@ -86,7 +98,8 @@ def text_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
             characters, lengths = table.encode_padded(table.ending(text))
             known = tf.math.count_nonzero(characters, axis=1, dtype=tf.int32)  # 0: unknown, padding
             inputs = {"characters": characters, "lengths": lengths}
-            return answer(model(inputs, training=False)) | {"characters_read": known}
+            report = {"characters_read": known, "characters_left_out": table.left_out(text)}
+            return answer(model(inputs, training=False)) | report
 
         return ServingFunction(serve, resources=table.resources)
 

@@ -34,17 +34,18 @@ def text_generator(
 ) -> tuple[Endpoint, ...]:
     """Make the endpoints of a language model.
 
-    `serving_default` takes `prefix` (B,) string and gives `text` (B,) string: the prefix and
-    `num_tokens` tokens more. `generate` takes the number of tokens () int32, the `temperature` ()
-    float32 (0: always the most probable token), the `seed` () int64, and `top_k` () int32 and
-    `top_p` () float32, which limit the draw as in `decoding.generate`, too; they may be left out
-    where a server knows defaults. The same seed gives the same text, row by row.
+    `serving_default` takes `prefix` (B,) string and gives `text` (B,) string, the prefix and
+    `num_tokens` tokens more, and `characters_left_out` (B,) int32. `generate` takes the number of
+    tokens () int32, the `temperature` () float32 (0: always the most probable token), the `seed` ()
+    int64, and `top_k` () int32 and `top_p` () float32, which limit the draw as in
+    `decoding.generate`, too; they may be left out where a server knows defaults. The same seed
+    gives the same text, row by row.
 
     The prefix is cleaned as the training text was, but white space at its ends stays. Characters or
     words that the vocabulary lacks, and bytes that are not UTF-8, are read as `<unk>`, which is
-    never written. Of a prefix of more than `most_characters` only the last ones are read; all of
-    it stands in the answer. An empty prefix goes on from the most frequent token, which is not
-    shown.
+    never written. Of a prefix of more than `most_characters` only the last ones are read, and
+    `characters_left_out` says how many are not; all of it stands in the answer. An empty prefix
+    goes on from the most frequent token, which is not shown.
 
     Args:
         steps: (model) -> the functions that `decoding.generate` needs, usually
@@ -119,7 +120,7 @@ def _writer(
     defaults: Mapping[str, Any],
     most: tuple[int, int],
 ) -> ServingFunction:
-    """Return (prefix, num_tokens, temperature, seed, ...) -> {"text"}, its table and defaults."""
+    """Return (prefix, num_tokens, ...) -> what is served, with its table and defaults."""
     most_tokens, most_characters = most
     table = TextTable(assets["vocabulary"], assets["tokenizer"])
     characters = assets["tokenizer"]["level"] == "char"
@@ -150,7 +151,8 @@ def _writer(
         if not characters:
             both = (tf.strings.length(clean) > 0) & (num_tokens > 0)
             parts.insert(1, tf.where(both, " ", ""))
-        return {"text": tf.strings.join(parts)}
+        left_out = table.left_out(prefix, most_characters)
+        return {"text": tf.strings.join(parts), "characters_left_out": left_out}
 
     return ServingFunction(write, resources=table.resources, defaults=dict(defaults))
 

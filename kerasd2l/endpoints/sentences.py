@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.endpoints.classes import class_answers
+from kerasd2l.endpoints.classes import label_answers
 from kerasd2l.endpoints.text import TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
@@ -47,24 +49,24 @@ def sentence_classifier(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
     """
 
     def build_text(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
-        words, answer = _Words(assets), _label_answers(assets)
+        words, answer = _Words(assets), label_answers(assets)
 
         def serve(text):
             read = words(text)
             logits = model({"tokens": read.ids, "lengths": read.lengths}, training=False)
             return answer(logits) | read.counts()
 
-        return ServingFunction(serve, resources=words.resources)
+        return ServingFunction(_any_batch(serve), resources=words.resources)
 
     def build_ids(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        words, answer = _Words(assets), _label_answers(assets)
+        words, answer = _Words(assets), label_answers(assets)
 
         def predict(tokens, lengths):
             with tf.control_dependencies([words.check(tokens, lengths)]):
                 inputs = {"tokens": tf.identity(tokens), "lengths": lengths}
             return answer(model(inputs, training=False))
 
-        return predict
+        return _any_batch(predict)
 
     return (
         Endpoint(
@@ -212,22 +214,33 @@ class _Words:
         return tf.debugging.Assert(fits, [said])
 
 
-def _label_answers(assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Return logits (B, K) -> `label`, `probabilities`, `class_ids`."""
-    answer = class_answers(assets)
+def _any_batch(function: Callable[..., dict]) -> Callable[..., dict]:
+    """Let a function answer no texts: it reads an empty one, of which nothing is kept.
 
-    def labelled(logits: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = answer(logits)
-        return {"label": outputs.pop("class_names"), **outputs}
+    A convolution of TensorFlow on a CPU gives back the shape of what it reads where that is an
+    empty batch (2.21, oneDNN).
+    """
+    signature = inspect.signature(function)
 
-    return labelled
+    @functools.wraps(function)
+    def answer(*given: tf.Tensor, **named: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = signature.bind(*given, **named).arguments
+        texts = tf.shape(next(iter(inputs.values())))[0]
+        one = tf.maximum(1 - texts, 0)
+        some = {}
+        for name, batch in inputs.items():
+            shape = tf.concat([[one], tf.shape(batch)[1:]], axis=0)
+            some[name] = tf.concat([batch, tf.zeros(shape, batch.dtype)], axis=0)
+        return {name: output[:texts] for name, output in function(**some).items()}
+
+    return answer
 
 
 def _pair_answers(
     model: keras.Model, assets: Mapping[str, Any], attention: str
 ) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
     """Return numbers and lengths -> `label`, `probabilities`, `class_ids`, `attention`."""
-    answer = _label_answers(assets)
+    answer = label_answers(assets)
     both = keras.Model(model.inputs, [model.output, model.get_layer(attention).output[-1]])
     names = [tensor.name for tensor in model.inputs]
 

@@ -1,5 +1,8 @@
 """Text inside a graph: the cleaning, cutting and vocabulary of the training, without Python.
 
+Every signature that reads texts says how much of each it did not read, in an output whose name ends
+in `words_left_out` or `characters_left_out`.
+
 `data.text.Tokenizer` and `data.vocab.Vocab` are what a model is trained with; their plain data lie
 in the assets. What is built from them here gives the same numbers for the same text.
 """
@@ -69,6 +72,11 @@ class TextTable:
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
         start = tf.maximum(tf.strings.length(texts, unit="UTF8_CHAR") - most, 0)
         return tf.strings.substr(texts, start, tf.fill(tf.shape(start), most), unit="UTF8_CHAR")
+
+    def left_out(self, texts: tf.Tensor, most: int = MOST_CHARACTERS) -> tf.Tensor:
+        """Return how many characters of (B,) texts `ending` cuts off: (B,) int32."""
+        texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        return tf.maximum(tf.strings.length(texts, unit="UTF8_CHAR") - most, 0)
 
     def clean(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.Tensor:
         """Return the texts after replacements, lower case and strip.

@@ -19,7 +19,7 @@ else:
     tf = lazy("tensorflow")
 
 NEIGHBOURS = 10
-_MOST_PARTS = 500  # character n-grams of a word that are read
+MOST_CHARACTERS = 100  # of a word whose parts are read
 _WORDS = {"word": TensorSpec((None,), "string")}
 
 
@@ -32,10 +32,12 @@ def word_neighbours(
 
     `serving_default` takes `word` (B,) string and returns the 10 words whose vectors point most
     nearly in the same direction, itself left out: `neighbours` (B, 10) string, `similarities`
-    (B, 10) float32, their cosines, and `known` (B,) bool. `analogy` takes `a`, `b` and `c` (B,)
-    string and returns the same of the vector b - a + c, the three words left out: a is to b as c is
-    to what? A word that is not known has no neighbours: "" and 0; with parts of words (fastText) it
-    has those of its n-grams. A small vocabulary fills the last places with "" and 0, too.
+    (B, 10) float32, their cosines, `known` (B,) bool, and `words_left_out` (B,) int32: of a text
+    of several words all, since it is none. `analogy` takes `a`, `b` and `c` (B,) string and returns
+    the same of the vector b - a + c, the three words left out: a is to b as c is to what? A word
+    that is not known has no neighbours: "" and 0; with parts of words (fastText) it has those of
+    the n-grams of its first 100 characters, and `characters_left_out` (B,) int32 says how many are
+    not read. A small vocabulary fills the last places with "" and 0, too.
 
     The assets need `vocabulary` and `tokenizer`; `subwords` where the vectors are made of parts.
 
@@ -55,8 +57,8 @@ def word_neighbours(
         words = _Words(model, assets)
 
         def serve(word):
-            ids, vectors, known = words.look_up(word)
-            return words.nearest(vectors, ids[:, None]) | {"known": known}
+            ids, vectors, report = words.look_up(word)
+            return words.nearest(vectors, ids[:, None]) | report
 
         return ServingFunction(serve, resources=words.resources)
 
@@ -65,11 +67,13 @@ def word_neighbours(
 
         def serve(a, b, c):
             found = [words.look_up(word) for word in (a, b, c)]
-            ids, vectors, known = (list(part) for part in zip(*found, strict=True))
+            ids, vectors, reports = (list(part) for part in zip(*found, strict=True))
             there = tf.reduce_all(tf.stack([tf.norm(v, axis=-1) > 0 for v in vectors], 1), axis=1)
             target = (vectors[1] - vectors[0] + vectors[2]) * tf.cast(there, tf.float32)[:, None]
             answers = words.nearest(target, tf.stack(ids, axis=1))
-            return answers | {"known": tf.reduce_all(tf.stack(known, axis=1), axis=1)}
+            report = {key: [one[key] for one in reports] for key in reports[0]}
+            known = tf.reduce_all(tf.stack(report.pop("known"), axis=1), axis=1)
+            return answers | {"known": known} | {k: tf.add_n(some) for k, some in report.items()}
 
         return ServingFunction(serve, resources=words.resources)
 
@@ -96,15 +100,20 @@ class _Words:
             _Parts(assets["subwords"], len(self.vocabulary)) if "subwords" in assets else None
         )
 
-    def look_up(self, words: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return the numbers (B,), vectors (B, D) and whether they are known (B,) of words."""
+    def look_up(self, words: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+        """Return the numbers (B,) and vectors (B, D) of words, and what the answer says of them."""
         tokens = self.table.tokenize(words)
-        single = tf.equal(tokens.row_lengths(), 1)
+        count = tf.cast(tokens.row_lengths(), tf.int32)
+        single = tf.equal(count, 1)
         text = tf.where(single, tokens[:, :1].to_tensor("", shape=(None, 1))[:, 0], "")
         ids = tf.where(single, self.table.numbers(text), 0)
         vectors = self._vectors(ids, text)
         real = ids > 0 if self.parts is None else text != ""
-        return ids, vectors * tf.cast(real, tf.float32)[:, None], ids > 0
+        report = {"known": ids > 0, "words_left_out": tf.where(single, 0, count)}
+        if self.parts is not None:
+            letters = tf.strings.length(text, unit="UTF8_CHAR")
+            report["characters_left_out"] = tf.maximum(letters - MOST_CHARACTERS, 0)
+        return ids, vectors * tf.cast(real, tf.float32)[:, None], report
 
     def nearest(self, vectors: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the words nearest to vectors (B, D) but those of numbers `left_out` (B, N)."""
@@ -138,7 +147,7 @@ class _Parts:
 
     def __call__(self, ids: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
         """Return (B, S) int32: each word's number, or 0, and those of its character n-grams."""
-        letters = tf.strings.unicode_split(words, "UTF-8")
+        letters = tf.strings.unicode_split(words, "UTF-8")[:, :MOST_CHARACTERS]
         fence = tf.fill(tf.stack([letters.nrows(), tf.constant(1, letters.row_splits.dtype)]), "")
         left, right = (tf.RaggedTensor.from_tensor(tf.strings.join([fence, s])) for s in "<>")
         marked = tf.concat([left, letters, right], axis=1)
@@ -146,7 +155,7 @@ class _Parts:
         for n in range(self.rules["min_n"], self.rules["max_n"] + 1):
             inner = letters if n == 1 else marked
             grams.append(tf.strings.ngrams(inner, n, separator=""))
-        parts = tf.concat(grams, axis=1)[:, :_MOST_PARTS]
+        parts = tf.concat(grams, axis=1)
         hashes = tf.math.floormod(_fnv1a(parts.values), self.rules["buckets"])
         numbers = parts.with_values(tf.cast(hashes, tf.int32) + self.first)
         return tf.concat([ids[:, None], numbers.to_tensor(0)], axis=1)

@@ -88,13 +88,15 @@ def ask_elsewhere(
     endpoints: tuple[Endpoint, ...],
     *,
     start: Callable[[str, str], tuple[int, str]] | None = None,
+    empty: bool = False,
 ) -> Answers:
     """Return what a SavedModel makes of the examples in a process without this library.
 
-    Args and Raises: see `verify`.
+    Args and Raises: see `verify`. empty: ask each signature with a batch of nothing, too, to which
+    the answer must be empty.
     """
     examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
-    reply = _elsewhere(Path(saved_model), examples, start or _start)
+    reply = _elsewhere(Path(saved_model), examples, start or _start, empty)
     if set(reply["signatures"]) != set(examples):
         raise SavedModelError(
             f"{saved_model} has the signatures {', '.join(reply['signatures'])}. "
@@ -108,6 +110,12 @@ def ask_elsewhere(
             raise SavedModelError(
                 f"{saved_model}: signature {endpoint.name!r} takes {there['inputs']}. "
                 f"Expected: {declared}."
+            )
+        too_many = {key: n for key, n in there.get("answers to nothing", {}).items() if n}
+        if too_many:
+            raise SavedModelError(
+                f"{saved_model}: signature {endpoint.name!r} answers an empty batch with "
+                f"{too_many}. Expected: outputs of the length 0."
             )
         found[endpoint.name] = {key: fresh.decode(v) for key, v in there["outputs"].items()}
     return found
@@ -182,6 +190,7 @@ def _elsewhere(
     path: Path,
     examples: Mapping[str, Mapping[str, np.ndarray]],
     start: Callable[[str, str], tuple[int, str]] = _start,
+    empty: bool = False,
 ) -> dict[str, Any]:
     """Run the examples through the SavedModel in a process of its own and return its reply."""
     inputs = {
@@ -190,7 +199,12 @@ def _elsewhere(
     }
     with tempfile.TemporaryDirectory() as folder:
         reply = Path(folder) / "reply.json"
-        request = {"path": str(path.resolve()), "reply": str(reply), "inputs": inputs}
+        request = {
+            "path": str(path.resolve()),
+            "reply": str(reply),
+            "inputs": inputs,
+            "empty": empty,
+        }
         code, errors = start(fresh.__file__, json.dumps(request))
         if code or not reply.exists():
             raise SavedModelError(

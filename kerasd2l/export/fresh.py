@@ -40,7 +40,11 @@ def decode(plain: dict[str, Any]) -> np.ndarray:
 
 
 def main() -> None:
-    """Answer one request: {"path", "reply", "inputs": {signature: {name: array}}}."""
+    """Answer one request: {"path", "reply", "inputs": {signature: {name: array}}, "empty": bool}.
+
+    empty: every signature is also asked with none of its examples, and the sizes of the answers
+    are told.
+    """
     nothing: dict[str, Any] = dict.fromkeys(FORBIDDEN)  # importing them raises ImportError
     sys.modules.update(nothing)
     os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3")
@@ -58,6 +62,10 @@ def main() -> None:
             "inputs": {key: spec.dtype.name for key, spec in specs.items()},
             "outputs": {key: encode(value.numpy()) for key, value in function(**values).items()},
         }
+        if request["empty"]:
+            none = {key: value[:0] if value.shape.rank else value for key, value in values.items()}
+            sizes = {key: len(value) for key, value in function(**none).items()}
+            reply[name]["answers to nothing"] = sizes
     imported = [name for name in sys.modules if name.partition(".")[0] in FORBIDDEN]
     with open(request["reply"], "w", encoding="utf8") as file:
         answer = {"signatures": sorted(loaded.signatures), "results": reply, "imported": imported}

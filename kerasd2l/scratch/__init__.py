@@ -30,6 +30,12 @@ _EXPORTS = {
     "dropout": ("DropoutMLPScratch", "dropout_layer"),
     "floats": ("Float32",),
     "gated": ("GRUScratch", "LSTMScratch"),
+    "heads": (
+        "CatalogueMultiHeadAttention",
+        "join_heads",
+        "scaled_dot_product_attention",
+        "split_heads",
+    ),
     "hidden_markov": ("best_path_by_enumeration", "viterbi"),
     "initialization": (
         "XavierUniformScratch",

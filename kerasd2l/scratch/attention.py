@@ -1,6 +1,6 @@
 """Attention by hand: softmax with lengths, heads cut and joined by transposition.
 
-Sections: "attention-scoring-functions", "multihead-attention", "mha-scratch".
+Sections: "attention-scoring-functions", "multihead-attention".
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def transpose_output(X: Any, num_heads: int) -> Any:
 class MultiHeadAttentionScratch(keras.layers.Layer):
     """Multi-head attention by hand: four matrices, and heads in the batch.
 
-    Y = [head_1 ... head_N] W_o, head_i = attention(Q W_q,i, K W_k,i, V W_v,i). Sections:
-    "multihead-attention", "mha-scratch".
+    Y = [head_1 ... head_N] W_o, head_i = attention(Q W_q,i, K W_k,i, V W_v,i). Section:
+    "multihead-attention".
 
     Args:
         num_hiddens: int, D.

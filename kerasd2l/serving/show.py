@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,8 @@ def format_prediction(
     """Say a prediction in lines of text, one for each example.
 
     With `probabilities` and class names: "shirt.png: ankle boot 0.93, sneaker 0.05, ...". Else one
-    line "name: value" for each output, or with several examples one line for each example.
+    line "name: value" for each output, or with several examples one line for each example. What of
+    a text was not read, outputs that end in `_left_out`, is said where there is such.
 
     Args:
         outputs: what `Served.predict` returned.
@@ -43,7 +45,11 @@ def format_prediction(
             + _left_out(outputs, i)
             for i, best in enumerate(ranked)
         ]
-    arrays = {key: np.asarray(value) for key, value in outputs.items()}
+    arrays = {
+        key: np.asarray(value)
+        for key, value in outputs.items()
+        if not key.endswith("_left_out") or np.any(value)
+    }
     sizes = {array.shape[:1] for array in arrays.values()}
     if len(sizes) > 1 or sizes == {()} or sizes == {(1,)}:
         return [
@@ -168,13 +174,14 @@ def attention_figure(outputs: Mapping[str, Any]) -> Figure:
 
 
 def _left_out(outputs: Mapping[str, Any], i: int) -> str:
-    """Say how many words of an example were not read; nothing if all were."""
+    """Say how much of the texts of an example was not read; nothing if all was."""
     said = []
     for key in sorted(outputs):
-        if key.endswith("words_left_out") and np.asarray(outputs[key])[i] > 0:
-            of = key.removesuffix("words_left_out").removesuffix("_")
-            words = "word" if outputs[key][i] == 1 else "words"
-            said.append(f"{outputs[key][i]} {words} left out" + (f" of {of}" if of else ""))
+        what = re.fullmatch(r"(?:(.*)_)?(word|character)s_left_out", key)
+        count = int(np.asarray(outputs[key])[i]) if what else 0
+        if what and count > 0:
+            of, one = what.groups()
+            said.append(f"{count} {one}{'s' * (count > 1)} left out" + (f" of {of}" if of else ""))
     return f" ({', '.join(said)})" if said else ""
 
 

@@ -60,15 +60,36 @@ class Sentences:
 
 @dataclass(frozen=True)
 class PreTrained:
-    """What a fine-tuning begins from; asked for only by a training, not to evaluate or export.
+    """The run that a fine-tuning begins from; read only by a training, not to evaluate or export.
 
     Args:
-        model: () -> the pre-trained models.BERTModel.
-        vocabulary: () -> its tokens.
+        folder: str, of a run of bert_pretraining.
+        open_run: `run.open_run`.
+        load_model: `export.load_model`.
     """
 
-    model: Callable[[], Any]
-    vocabulary: Callable[[], list[str]]
+    folder: str
+    open_run: Callable[[str], Any]
+    load_model: Callable[[Any], Any]
+
+    def model(self) -> Any:
+        """Return the pre-trained models.BERTModel."""
+        return self.load_model(self.open_run(self.folder).model)
+
+    def vocabulary(self) -> list[str]:
+        """Return its tokens.
+
+        Raises:
+            ValueError: the run is one of another recipe.
+        """
+        run = self.open_run(self.folder)
+        tokens = (run.read("assets.json") or {}).get("vocabulary")
+        if not tokens or not run.recipe.endswith("/bert_pretraining"):
+            raise ValueError(
+                "`weights` must be the folder of a run of bert_pretraining. Received: "
+                f"weights={self.folder}, a run of {run.recipe}."
+            )
+        return tokens
 
 
 def pretraining(
@@ -126,6 +147,7 @@ def fine_tuning(
     descent: PlainAdam,
     signatures: tuple[Endpoint, ...],
     pretrained: PreTrained | None = None,
+    section: str = "finetuning-bert",
 ) -> Recipe:
     """Make the recipe of a task that BERT is fine-tuned for. Section: "finetuning-bert".
 
@@ -138,6 +160,7 @@ def fine_tuning(
         descent: the optimizer's numbers.
         signatures: of the served model.
         pretrained: what to begin from, or None.
+        section: str, the book's label.
     """
 
     def build(d: Any) -> Any:
@@ -161,7 +184,7 @@ def fine_tuning(
         return {name: make() for name in ("start", "end")} if head == "span" else make()
 
     return Recipe(
-        section="finetuning-bert",
+        section=section,
         dataset=dataset,
         data=lambda source: load(
             source,

@@ -56,8 +56,10 @@ class WordVectors:
         Raises:
             DataError: the file is not right, or has none of the words.
         """
-        table = data.load_vectors(self.vectors, vocabulary) if self.vectors else None
-        return {"embed_size": self.embed_size, "vectors": table}
+        if not self.vectors:
+            return {"embed_size": self.embed_size, "vectors": None}
+        found = data.TokenEmbedding.read(self.vectors, only=vocabulary)
+        return {"embed_size": self.embed_size, "vectors": found[vocabulary]}
 
 
 def text_classification(

@@ -174,3 +174,40 @@ def test_unfold_and_fold():
 def test_bad_values(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         finding.load(f"layer_catalogue/{name}", **arguments)
+
+
+def test_transformer_layers():
+    values = _values("transformer_layers")
+    for heads in (8, 16):  # S2:568-607
+        attention = values[f"attention with {heads} heads"]
+        assert attention["parameters"] == 4 * 64**2 + 4 * 64 == 16640
+        assert attention["weights of attention"] == [8, heads, 200, 200]
+    encoder, decoder = values["encoder's block"], values["decoder's block"]
+    assert encoder["parameters"] == encoder["attention + network + 2 norms"] == 49984
+    assert decoder["parameters"] == decoder["2 attentions + network + 3 norms"] == 66752
+    assert encoder["outputs"] == decoder["outputs"] == [8, 200, 64]
+    assert encoder["largest difference to one by hand"] < 1e-5
+    for d, (plain, scaled) in zip(
+        (16, 64, 256, 1024),
+        values["standard deviation of q . k, and of q . k / sqrt(d)"].values(),
+        strict=True,
+    ):
+        assert plain == pytest.approx(d**0.5, rel=0.1) and scaled == pytest.approx(1, rel=0.1)
+    future = values["what another future changes in the decoder"]
+    assert future["outputs before it"] == 0 < 0.1 < future["outputs from it on"]
+    order = values["what another order changes in the encoder"]
+    assert order["without positions"] < 1e-5 < 0.1 < order["with positions"]
+
+
+def test_heads_by_hand():
+    values = _values("heads_by_hand")
+    assert values["heads"] == values["attended"] == [8, 8, 200, 8]
+    assert values["joined"] == values["outputs"] == values["inputs"] == [8, 200, 64]
+    assert values["parameters"] == values["4 D D + 4 D"] == 16640
+    assert values["largest difference to the layer"] < 1e-5
+    assert values["largest weight of a later step"] == 0
+    assert values["least sum of a row of weights"] == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match="`num_heads` must divide"):
+        finding.load("heads_by_hand", num_heads=3)
+    with pytest.raises(ValueError, match="`num_hiddens` must be divisible by 16"):
+        finding.load("transformer_layers", num_hiddens=24)

@@ -158,7 +158,10 @@ def test_report_of_a_saved_translator(tmp_path):
     for name in ("greedy", "beam 3"):
         assert 0 <= values[f"{name}: right to the letter"] < 1
         assert 0 < values[f"{name}: mean of the book's BLEU, k = 2"] < 1
-    table = [value for value in values.values() if isinstance(value, dict)]
+    groups = [value for key, value in values.items() if key.startswith("sentences of ")]
+    assert sum(group.pop("number") for group in groups) == 40
+    assert all(set(group) == {"greedy", "beam 3"} for group in groups)
+    table = [value for value in values.values() if isinstance(value, dict)][len(groups) :]
     assert len(table) == 10
     assert all(set(row) == {"reference", "greedy", "beam 3"} for row in table)
     assert any(row["reference"].lower() != row["greedy"] for row in table)
@@ -169,15 +172,60 @@ def test_report_of_a_saved_translator(tmp_path):
 def test_corpus_bleu_is_sacrebleus(monkeypatch):
     references = ["Deux chiens jouent.", "Un homme, assis !"]
     monkeypatch.setattr(seq2seq.importlib.util, "find_spec", lambda name: None)
-    _, summary = seq2seq._score(["deux chiens jouent .", "rien"], references)
+    summary = seq2seq._score(["deux chiens jouent .", "rien"], references)
     assert summary["sacreBLEU"] == "not computed: pip install sacrebleu"
     assert summary["right to the letter"] == 0.5
     monkeypatch.undo()
     pytest.importorskip("sacrebleu")
-    _, summary = seq2seq._score(["deux chiens jouent .", "un homme , assis !"], references)
+    summary = seq2seq._score(["deux chiens jouent .", "un homme , assis !"], references)
     assert summary["sacreBLEU"] == pytest.approx(100) and "tok:13a" in summary["signature"]
-    _, summary = seq2seq._score(["deux chiens jouent .", "rien du tout"], references)
+    summary = seq2seq._score(["deux chiens jouent .", "rien du tout"], references)
     assert 0 < summary["sacreBLEU"] < 100
+
+
+def test_scores_by_length_are_those_of_the_sentences_of_that_length(monkeypatch):
+    monkeypatch.setattr(seq2seq.importlib.util, "find_spec", lambda name: None)
+    texts = ["a", "a b", "a b c", "a b c d", "a b c d e f g h"]
+    good, bad = list(texts), ["x", "x", "a b c", "x", "x"]
+    scores = seq2seq._by_length(texts, {"good": good, "bad": bad}, texts, (2, 4, 6))
+    assert scores == {  # no sentence has 5 or 6 words
+        "1-2": {"number": 2, "good": 1, "bad": 0},
+        "3-4": {"number": 2, "good": 1, "bad": 0.5},
+        "over 6": {"number": 1, "good": 1, "bad": 0},
+    }
+    axes = seq2seq._draw(scores, ["good", "bad"]).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(scores)
+    assert axes.lines[1].get_ydata().tolist() == [0, 0.5, 0]
+    monkeypatch.undo()
+    pytest.importorskip("sacrebleu")
+    scores = seq2seq._by_length(texts, {"good": good, "bad": bad}, texts, (2, 4))
+    assert scores["over 4"]["good"] == pytest.approx(100) and scores["over 4"]["bad"] == 0
+
+
+def test_several_translators_are_compared_on_what_none_was_trained_on(monkeypatch):
+    pairs = [(f"{i} days of the week", f"{i} jours de la semaine") for i in range(6)]
+    splits = {"one": pairs[:4], "other": pairs[2:]}
+    monkeypatch.setattr(seq2seq, "_test_pairs", lambda source, arguments: splits[arguments["who"]])
+
+    def translator(who, word):
+        def translate(texts, k, exponent):
+            return [text.replace("days of the", word).replace("week", "semaine") for text in texts]
+
+        return seq2seq._Translator(translate, {"who": who})
+
+    both = {"one": translator("one", "jours de la"), "other": translator("other", "rien")}
+    searches = {"greedy": (1, 0.0), "beam 2": (2, 0.75)}
+    found = seq2seq._report(both, "builtin", 1000, searches, (4, 8), timed=False).values
+    assert found["sentences"] == 2
+    for search in searches:
+        assert found[f"one, {search}: right to the letter"] == 1
+        assert found[f"other, {search}: right to the letter"] == 0
+    assert found["1. 2 days of the week"]["other, greedy"] == "2 rien semaine"
+    groups = found["sentences of 5-8 words"]
+    assert groups["number"] == 2 and groups["one, beam 2"] > groups["other, beam 2"]
+    splits["other"] = pairs[4:]
+    with pytest.raises(DataError, match="share no pairs"):
+        seq2seq._report(both, "builtin", 1000, searches, (4, 8), timed=False)
 
 
 def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch):
@@ -194,7 +242,15 @@ def test_report_tests_with_pairs_that_were_not_trained_on(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("count", 0), ("epochs", 0), ("beam_size", 101), ("length_exponent", float("nan"))],
+    [
+        ("count", 0),
+        ("epochs", 0),
+        ("beam_size", 101),
+        ("length_exponent", float("nan")),
+        ("lengths", (8, 4)),
+        ("lengths", ()),
+        ("model", ("a", "b", "a")),
+    ],
 )
 def test_report_refuses(name, value):
     with pytest.raises(ValueError, match=f"`{name}` must be"):

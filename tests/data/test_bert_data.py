@@ -40,6 +40,22 @@ def test_the_longer_text_loses_its_last_words_first_as_in_the_book():
                 assert bert_inputs.shared_lengths(first, second, room) == (len(p), len(q))
 
 
+def test_a_batch_of_pairs_in_numbers_is_laid_out_as_pairs_of_words_are():
+    words = [[f"w{i}" for i in range(n)] for n in range(9)]
+    vocab = data.Vocab(words, reserved_tokens=bert_inputs.RESERVED)
+    pairs = [(a, b) for a in words for b in words]
+    for max_len in (5, 6, 9, 30):
+        expected = bert_inputs.rows(vocab, *zip(*pairs, strict=True), max_len)
+        texts = zip(*pairs, strict=True)
+        sides = [data.text.pad_batch([vocab[one] for one in side], PAD, 8) for side in texts]
+        joined = {k: v.numpy() for k, v in bert_inputs.join(*sides, max_len).items()}
+        steps = joined["tokens"].shape[1]
+        assert steps == expected["valid_lens"].max()
+        for name in ("tokens", "segments"):
+            np.testing.assert_array_equal(joined[name], expected[name][:, :steps], name)
+        np.testing.assert_array_equal(joined["valid_lens"], expected["valid_lens"])
+
+
 def test_the_builtin_data_keep_their_promises(small):
     check_data(
         lambda: wikitext.load("builtin", batch_size=64, max_len=32, min_freq=2), augmented=True
@@ -205,7 +221,24 @@ def test_the_tasks_of_notes_and_sentences_keep_their_promises():
     for task in ("pair", "tokens", "span"):
         load = functools.partial(data.facts.load, task=task, examples=60, batch_size=8)
         check_data(load, augmented=task == "tokens")  # weights depend on the batch
-    check_data(functools.partial(data.acceptability.load, batch_size=64))
+    for texts in ("notes", "help"):
+        check_data(functools.partial(data.acceptability.load, texts=texts, examples=60))
+    # batches of another order are not equally wide: augmented
+    check_data(lambda: data.snli.load_for_bert("builtin", batch_size=64), augmented=True)
+
+
+def test_bert_reads_the_same_pairs_of_sentences_with_the_words_of_its_pretraining():
+    known = ["<unk>", *bert_inputs.RESERVED, "journey", "begins", "in", "it"]
+    loaded = data.snli.load_for_bert("builtin", batch_size=8, vocabulary=known)
+    assert loaded.assets["vocabulary"] == known
+    x, y = next(iter(loaded.test))
+    expected = list(data.snli.pairs("builtin")["test"])[:8]
+    assert y.numpy().tolist() == [label for *_, label in expected]
+    cut = bert_inputs.TOKENIZER
+    sides = ([cut(pair[side]) for pair in expected] for side in (0, 1))
+    rows = bert_inputs.rows(data.Vocab.from_list(known), *sides, x["tokens"].shape[1])
+    for name, array in x.items():
+        np.testing.assert_array_equal(array.numpy(), rows[name], name)
 
 
 def words_of(loaded, row):
@@ -272,6 +305,23 @@ def test_both_forms_of_a_sentence_are_in_one_split():
     assert not train & test
     for split in splits:
         assert sorted(w for w, label in split if label) == sorted(w for w, k in split if not k)
+
+
+def test_half_of_the_notes_have_two_words_of_different_kinds_in_each_others_place():
+    made = data.acceptability.notes(2000)
+    notes = data.facts.notes(2000)
+    assert 950 < sum(label for *_, label in made) < 1050
+    can_be_said = {note.words for note in notes}
+    for (words, _, label), note in zip(made, notes, strict=True):
+        places = [i for i, word in enumerate(words) if word != note.words[i]]
+        assert (tuple(words) in can_be_said) == bool(label), words
+        assert len(places) == (0 if label else 2)
+        tags = [note.tags[i] for i in places]
+        assert (len(set(tags)) == len(tags) and not set(tags) <= {"day", "year", "number"}) or label
+    with pytest.raises(ValueError, match="`texts` must be notes or help"):
+        data.acceptability.load(texts="tweets")
+    with pytest.raises(ValueError, match="`examples` must be at least 20"):
+        data.acceptability.load(examples=5)
 
 
 def test_a_pretrained_vocabulary_keeps_its_numbers():

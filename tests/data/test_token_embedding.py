@@ -15,6 +15,7 @@ from kerasd2l.data import (
     knn,
     limits,
 )
+from kerasd2l.tasks.text_classification import WordVectors
 
 GLOVE = "the 0.1 -2e-3 3\ncat 1 2 3\n, 4 5 6\ncafé 7 8 9\n"
 FASTTEXT = "4 3\n" + GLOVE.replace("\n", " \n")
@@ -194,3 +195,36 @@ def test_real_samples_of_vectors(real_data):
         embedding = TokenEmbedding.read(real_data / "vectors" / name)
         assert embedding.idx_to_vec.shape == (101, width)
         assert get_similar_tokens("he", 3, embedding)[0][0] in ("his", "she")
+
+
+VOCABULARY = ["<unk>", "<pad>", "the", "café", "rare"]
+
+
+@pytest.mark.parametrize("header", ["", "4 2\n"])
+@pytest.mark.parametrize("kind", ["plain", "gz", "zip"])
+def test_a_vocabulary_gets_its_own_vectors_and_zeros_for_what_the_file_lacks(
+    tmp_path, header, kind
+):
+    text = f"{header}café 0.5 -2\nother 9 9\nthe 1 2e-1\nthe 7 7\n"
+    path = packed(tmp_path / "v.txt", text, kind)
+    assert len(TokenEmbedding.read(path, only=VOCABULARY)) == 3  # no more is kept
+    arguments = WordVectors(vectors=str(path)).arguments(VOCABULARY)
+    assert arguments["vectors"].dtype == np.float32
+    expected = [[0, 0], [0, 0], [1, 0.2], [0.5, -2], [0, 0]]
+    np.testing.assert_allclose(arguments["vectors"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("other 1 2\nanother 1\n", "line 2: expected a word and 2 numbers, received 1"),
+        ("other 1 x\nthe 1 2\n", "line 1: expected a number, received 'x'"),
+        ("the 1 2\nother 1 nan\n", "line 2: a number of 'other' is not finite"),
+        ("other 1 2\n", "no word vectors of any of the 4 words asked for"),
+        ("2 2\nthe 1 2\n", "line 1 says 2 words, there are 1"),
+    ],
+)
+def test_words_that_are_not_kept_are_checked_as_well(tmp_path, content, message):
+    path = packed(tmp_path / "v.txt", content, "plain")
+    with pytest.raises(DataError, match=message):
+        WordVectors(vectors=str(path)).arguments(VOCABULARY)

@@ -47,7 +47,10 @@ def exported(tokenizer, folder, elsewhere=False, num_tokens=12, **options):
     path = export(model, "tests/writer", endpoints, assets, folder, name="writer")
     if elsewhere:  # all texts again in a process that has neither this library nor Keras
         found = verify(path, model, endpoints, assets, start=without_this_library())
-        assert set(found) == {"serving_default/text", "generate/text"}
+        signatures = ("serving_default", "generate")
+        assert set(found) == {
+            f"{s}/{o}" for s in signatures for o in ("text", "characters_left_out")
+        }
     return path, model, vocab
 
 

@@ -65,3 +65,47 @@ def test_the_layer_by_hand_keeps_its_promises():
         [normal(2, 4, 6), normal(2, 5, 7), normal(2, 5, 8)],
         free_axes=(),
     )
+
+
+def test_splitting_and_joining_gives_the_same():
+    x = normal(2, 4, 100)
+    heads = scratch.split_heads(x, 5)
+    assert heads.shape == (2, 5, 4, 20)
+    np.testing.assert_array_equal(heads[1, 2], x[1, :, 40:60])
+    np.testing.assert_array_equal(scratch.join_heads(heads), x)
+
+
+@pytest.mark.parametrize("axes", [2, 3, 4, None])
+def test_the_catalogues_attention_equals_the_layer_with_its_weights(axes):
+    """S2's masks are 0 and 1, of one text, of each, or of each head as well."""
+    inputs = [normal(2, 4, 12), normal(2, 5, 12), normal(2, 5, 12)]
+    by_hand = scratch.CatalogueMultiHeadAttention(3, 12)
+    layer = layers.MultiHeadAttention(12, 3, use_bias=True)
+    by_hand(inputs), layer(*inputs)
+    weights = [normal(*w.shape) for w in by_hand.weights]  # biases that are not 0
+    by_hand.set_weights(weights), layer.set_weights(weights)
+    mask = None
+    if axes is not None:
+        mask = RNG.integers(0, 2, {2: (4, 5), 3: (2, 4, 5), 4: (2, 3, 4, 5)}[axes])
+        mask[..., 0] = 1  # a row of zeros gets equal weights by hand, none in the layer
+    seen = None if mask is None else mask == 1
+    gradients = []
+    for call, variables in (
+        (lambda: by_hand(inputs, attention_mask=mask), by_hand.trainable_variables),
+        (lambda: layer(*inputs, attention_mask=seen), layer.trainable_variables),
+    ):
+        with tf.GradientTape() as tape:
+            outputs = call()
+            loss = tf.reduce_mean(outputs**2)
+        gradients.append([outputs, *tape.gradient(loss, [w.value for w in variables])])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_the_catalogues_layer_keeps_its_promises():
+    check_layer(
+        scratch.CatalogueMultiHeadAttention,
+        {"num_heads": 3, "num_hiddens": 12, "dropout_rate": 0.3, "seed": 5},
+        [normal(2, 4, 12), normal(2, 5, 12), normal(2, 5, 12)],
+        free_axes=(),
+    )

@@ -31,6 +31,20 @@ def test_other_outputs_are_named():
     ]
 
 
+def test_what_of_a_text_was_not_read_is_said_where_there_is_such():
+    ranked = {"probabilities": np.array([[0.9, 0.1]] * 2)}
+    ranked |= {"premise_words_left_out": [1, 0], "characters_left_out": [250, 0]}
+    lines = format_prediction(ranked, names=["a", "b"], class_names=["yes", "no"])
+    assert lines == [
+        "a: yes 0.90, no 0.10 (250 characters left out, 1 word left out of premise)",
+        "b: yes 0.90, no 0.10",
+    ]
+    written = {"text": np.array(["time"], object), "characters_left_out": np.array([0], "int32")}
+    assert format_prediction(written) == ["text: time"]
+    written["characters_left_out"][0] = 9000
+    assert format_prediction(written) == ["text: time", "characters_left_out: 9000"]
+
+
 def test_probabilities_without_names_are_still_shown():
     lines = format_prediction(ROWS, class_names=None)
     assert lines[0].startswith("1: probabilities [0.05, 0.02, 0.93], class_ids 2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
@@ -20,30 +19,31 @@ NOTE = "On July 4, 1999: 25 kilometers, 3 hours."
 def bert_single(
     *,
     weights: str = "",
+    texts: data.acceptability.Texts = "notes",
+    examples: int = 10_000,
     max_len: int = 48,
-    blocks: Blocks = Blocks(dropout_rate=0.1),
-    descent: PlainAdam = PlainAdam(0.0005, batch_size=32, epochs=20),
+    blocks: Blocks = Blocks(num_heads=4, dropout_rate=0.0),
+    descent: PlainAdam = PlainAdam(0.0005, batch_size=32, epochs=10),
 ) -> Recipe:
     """Fine-tune BERT to tell of one text whether its words are in order.
 
-    Section: "finetuning-bert". 720 + 80 sentences of Python's help texts, half of them shuffled:
-    a stand-in for the Corpus of Linguistic Acceptability. weights=RUN begins from the model of a
-    run of bert_pretraining, with its vocabulary and the sizes of its encoder; without, it begins
-    from nothing.
-    Expected: no figure is published; who guesses is right for half, and so is, without weights,
-    what was learned from so few sentences (RESULTS.md).
+    Section: "finetuning-bert". A stand-in for the Corpus of Linguistic Acceptability: notes of a
+    date and amounts, made from CLDR, half of them with two words exchanged; every tenth of the
+    10,000 is for the test. texts=help are 720 + 80 sentences of Python's help texts, half of them
+    shuffled, from which nothing can be learned without weights. weights=RUN begins from the model
+    of a run of bert_pretraining, with its vocabulary and the sizes of its encoder.
+    Expected: no figure is published; who guesses is right for half.
     Command: kerasd2l train bert_single --data builtin --export
     """
-    signatures = endpoints.bert_classifier(example=["The module is imported.", "is the the", ""])
-    load = data.acceptability.load
+    example = ["On July 4, 1999: 25 kilometers.", "On 4 July kilometers: 1999 25.", ""]
     return fine_tuning(
-        load,
+        functools.partial(data.acceptability.load, texts=texts, examples=examples),
         "classes",
         dataset="acceptability",
         max_len=max_len,
         blocks=blocks,
         descent=descent,
-        signatures=signatures,
+        signatures=endpoints.bert_classifier(example=example),
         pretrained=_pretrained(weights),
     )
 
@@ -129,19 +129,4 @@ def _of_notes(task, head, signatures, weights, max_len, examples, blocks, descen
 
 
 def _pretrained(folder: str) -> PreTrained | None:
-    """Return what a run of bert_pretraining left, or None without a folder."""
-
-    def vocabulary() -> list[str]:
-        run = open_run(folder)
-        tokens = (run.read("assets.json") or {}).get("vocabulary")
-        if not tokens or not run.recipe.endswith("/bert_pretraining"):
-            raise ValueError(
-                "`weights` must be the folder of a run of bert_pretraining. Received: "
-                f"weights={folder}, a run of {run.recipe}."
-            )
-        return tokens
-
-    def model() -> Any:
-        return export.load_model(open_run(folder).model)
-
-    return PreTrained(model, vocabulary) if folder else None
+    return PreTrained(folder, open_run, export.load_model) if folder else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerasd2l import data, endpoints, export, figures, training
 from kerasd2l._lazy import lazy
@@ -114,21 +114,24 @@ def _score_translations() -> DemoResult:
 
 def translation_report(
     *,
-    model: str | None = None,
+    model: tuple[str, ...] = (),
     source: data.Kind = "builtin",
     count: int = 1000,
     beam_size: int = 4,
     length_exponent: float = 0.75,
+    lengths: tuple[int, ...] = (4, 8, 12, 16),
     epochs: int = 4,
     seed: int = 0,
 ) -> Demo:
-    """Translate the test set with a SavedModel, greedily and with a beam; score it and show ten.
+    """Translate the test set with SavedModels, greedily and with a beam; score it and show ten.
 
-    Section: "seq2seq", and "beam-search". `model` is the folder of an exported translator; without
-    one, a small GRU translator is trained on the built-in dates and amounts for `epochs` epochs.
-    Scores: corpus BLEU by sacrebleu (`pip install sacrebleu`; text in lower case against the
-    references as they are written, lower-cased, tokenizer 13a), the mean of the book's BLEU with
-    k = 2, and the share of translations that are right to the letter.
+    Section: "seq2seq", and "beam-search". `model` is the folder of an exported translator, or
+    several, to be compared on the sentences that none was trained on; without one, a small GRU
+    translator is trained on the built-in dates and amounts for `epochs` epochs. Scores: corpus BLEU
+    by sacrebleu (`pip install sacrebleu`; text in lower case against the references as they are
+    written, lower-cased, tokenizer 13a), the mean of the book's BLEU with k = 2, and the share of
+    translations that are right to the letter. The first one, or without sacrebleu the second, also
+    by the length of the sentence: up to each of the `lengths`, in words, and beyond the last.
     Expected: long sentences do not fit into a state of fixed size, which the figure shows.
     Multi30k, 15,000 pairs, 12 epochs (as in seq2seq_gru): sacreBLEU 20.4 greedy and 21.5 with a
     beam of 4, measured; all dates, 40 epochs: each of 509 unseen ones right to the letter.
@@ -139,45 +142,70 @@ def translation_report(
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}.")
     if not 1 <= beam_size <= 100:
         raise ValueError(f"`beam_size` must be 1 to 100. Received: beam_size={beam_size}.")
+    if len(set(model)) < len(model):
+        raise ValueError(f"`model` must name each folder once. Received: model={','.join(model)}.")
+    if not lengths or min(lengths) < 1 or sorted(set(lengths)) != list(lengths):
+        raise ValueError(f"`lengths` must be rising numbers of words. Received: lengths={lengths}.")
     endpoints.check_length_exponent(length_exponent)
-    beam = (beam_size, length_exponent)
-    return Demo("seq2seq", lambda: _report(model, source, count, beam, epochs, seed))
+    searches = {"greedy": (1, 0.0), f"beam {beam_size}": (beam_size, length_exponent)}
+
+    def run() -> DemoResult:
+        translators = _served(model) if model else _small_translator(source, epochs, seed)
+        return _report(translators, source, count, searches, lengths, timed=bool(model))
+
+    return Demo("seq2seq", run)
+
+
+class _Translator(NamedTuple):
+    """A translator, and the arguments that say which pairs it was trained on.
+
+    translate: (sentences, beam size, length exponent) -> translations.
+    """
+
+    translate: Callable[[list[str], int, float], list[str]]
+    arguments: Mapping[str, Any]
 
 
 def _report(
-    model: str | None,
+    translators: Mapping[str, _Translator],
     source: str,
     count: int,
-    beam: tuple[int, float],
-    epochs: int,
-    seed: int,
+    searches: Mapping[str, tuple[int, float]],
+    lengths: tuple[int, ...],
+    timed: bool,
 ) -> DemoResult:
-    arguments: Mapping[str, Any] = {}
-    if model is None:
-        translate = _small_translator(source, epochs, seed)
-    else:
-        folder = export.find(Path(model))
-        arguments = export.manifest.read(folder).get("arguments", {})
-        translate = _served_translator(folder)
-    pairs = _test_pairs(source, arguments)[:count]
-    texts = [english for english, _ in pairs]
-    references = [french for _, french in pairs]
-    values: dict[str, object] = {"sentences": len(pairs)}
-    found, scores = {}, {}
-    for name, k, exponent in (("greedy", 1, 0.0), (f"beam {beam[0]}", *beam)):
-        start = time.perf_counter()
-        found[name] = translate(texts, k, exponent)
-        seconds = time.perf_counter() - start
-        scores[name], summary = _score(found[name], references)
-        values |= {f"{name}: {key}": value for key, value in summary.items()}
-        if model is not None:
-            values[f"{name}: sentences per second"] = len(texts) / seconds
+    pairs = _pairs_new_to_all(source, translators)[:count]
+    texts, references = (list(side) for side in zip(*pairs, strict=True))
+    values: dict[str, Any] = {"sentences": len(pairs)}
+    found: dict[str, list[str]] = {}
+    for who, translator in translators.items():
+        for search, settings in searches.items():
+            name = search if len(translators) == 1 else f"{who}, {search}"
+            start = time.perf_counter()
+            found[name] = translator.translate(texts, *settings)
+            seconds = time.perf_counter() - start
+            summary = _score(found[name], references)
+            values |= {f"{name}: {key}": value for key, value in summary.items()}
+            if timed:
+                values[f"{name}: sentences per second"] = len(texts) / seconds
+    scores = _by_length(texts, found, references, lengths)
+    values |= {f"sentences of {words} words": score for words, score in scores.items()}
     for place in np.linspace(0, len(texts) - 1, min(10, len(texts)), dtype=int):
         values[f"{place + 1}. {texts[place]}"] = {
             "reference": references[place],
             **{name: translations[place] for name, translations in found.items()},
         }
-    return DemoResult(values, {"lengths": _by_length(texts, scores)})
+    return DemoResult(values, {"lengths": _draw(scores, list(found))})
+
+
+def _pairs_new_to_all(source: str, translators: Mapping[str, _Translator]) -> list[tuple[str, str]]:
+    """Return the pairs that are test pairs of every translator."""
+    first, *others = (_test_pairs(source, each.arguments) for each in translators.values())
+    for other in map(set, others):
+        first = [pair for pair in first if pair in other]
+    if not first:
+        raise data.DataError("the translators share no pairs to test with: compare them one by one")
+    return first
 
 
 def _test_pairs(source: str, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -197,12 +225,25 @@ def _test_pairs(source: str, arguments: Mapping[str, Any]) -> list[tuple[str, st
     return splits["test"]
 
 
-def _served_translator(folder: Path):
+def _served(folders: tuple[str, ...]) -> dict[str, _Translator]:
+    """Return the translators of SavedModels by the names of their folders."""
+    names = [Path(folder).name for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(folders)
+    made = {}
+    for name, folder in zip(names, map(Path, folders), strict=True):
+        found = export.find(folder)
+        arguments = export.manifest.read(found).get("arguments", {})
+        made[name] = _Translator(_ask(found), arguments)
+    return made
+
+
+def _ask(folder: Path) -> Callable[[list[str], int, float], list[str]]:
     """Return a function that translates with a SavedModel, a hundred sentences at a time."""
     saved = tf.saved_model.load(str(folder))
     signature = saved.signatures["translate"]
 
-    def translate(texts, k, exponent):
+    def translate(texts, k, exponent, saved=saved):  # which has the tables
         said: list[bytes] = []
         for start in range(0, len(texts), 100):
             outputs = signature(
@@ -217,8 +258,8 @@ def _served_translator(folder: Path):
     return translate
 
 
-def _small_translator(source: str, epochs: int, seed: int):
-    """Train a small translator of dates and amounts; return a function that translates."""
+def _small_translator(source: str, epochs: int, seed: int) -> dict[str, _Translator]:
+    """Train a small translator of dates and amounts."""
     keras.utils.set_random_seed(seed)
     found = seq2seq_gru(
         pairs=Pairs(num_examples=None, num_steps=8, min_freq=1),
@@ -236,39 +277,77 @@ def _small_translator(source: str, epochs: int, seed: int):
         )
         return [text for text, _ in outputs]
 
-    return translate
+    return {"GRU": _Translator(translate, {})}
 
 
-def _score(found: list[str], references: list[str]) -> tuple[list[float], dict[str, object]]:
-    """Return the book's BLEU of each translation, and figures of all of them."""
+def _score(found: list[str], references: list[str]) -> dict[str, object]:
+    """Return figures of all translations."""
     tokens = [data.translation.TOKENIZER(reference) for reference in references]
-    each = [metrics.bleu(text, words, 2) for text, words in zip(found, tokens, strict=True)]
     right = [text.split() == words for text, words in zip(found, tokens, strict=True)]
     summary: dict[str, object] = {
-        "mean of the book's BLEU, k = 2": float(np.mean(each)),
+        "mean of the book's BLEU, k = 2": _mean_bleu(found, references),
         "right to the letter": float(np.mean(right)),
     }
-    if importlib.util.find_spec("sacrebleu") is None:
-        return each, {"sacreBLEU": "not computed: pip install sacrebleu", **summary}
-    corpus = sacrebleu.metrics.BLEU(lowercase=True, force=True)  # 13a cuts off full stops, too
+    corpus = _corpus_bleu()
+    if corpus is None:
+        return {"sacreBLEU": "not computed: pip install sacrebleu", **summary}
     score = corpus.corpus_score(found, [references])
-    return each, {"sacreBLEU": score.score, "signature": str(corpus.get_signature()), **summary}
+    return {"sacreBLEU": score.score, "signature": str(corpus.get_signature()), **summary}
 
 
-def _by_length(texts: list[str], scores: dict[str, list[float]]):
-    """Draw the mean of the book's BLEU over the length of the sentence, four lengths a point."""
-    lengths = np.array([len(data.translation.TOKENIZER(text)) for text in texts])
-    bins = (lengths - 1) // 4
-    places = sorted(set(bins.tolist()))
+def _mean_bleu(found: list[str], references: list[str]) -> float:
+    """Return the mean of the book's BLEU with k = 2."""
+    tokens = map(data.translation.TOKENIZER, references)
+    pairs = zip(found, tokens, strict=True)
+    return float(np.mean([metrics.bleu(text, words, 2) for text, words in pairs]))
+
+
+def _corpus_bleu() -> Any:
+    """Return sacrebleu's BLEU, or None where it is not installed."""
+    if importlib.util.find_spec("sacrebleu") is None:
+        return None
+    return sacrebleu.metrics.BLEU(lowercase=True, force=True)  # 13a cuts off full stops, too
+
+
+def _by_length(
+    texts: list[str],
+    found: Mapping[str, list[str]],
+    references: list[str],
+    lengths: tuple[int, ...],
+) -> dict[str, dict[str, float]]:
+    """Return, for each group of lengths with sentences in it, their number and who scores what."""
+    words = [len(data.translation.TOKENIZER(text)) for text in texts]
+    group = np.searchsorted(lengths, words)  # 0: at most lengths[0]; the last one: more than all
+    first = [1, *(length + 1 for length in lengths)]
+    names = [f"{one}-{last}" for one, last in zip(first, lengths, strict=False)]
+    corpus = _corpus_bleu()
+    scores: dict[str, dict[str, float]] = {}
+    for place, name in enumerate([*names, f"over {lengths[-1]}"]):
+        rows = np.flatnonzero(group == place)
+        if not len(rows):
+            continue
+        scores[name] = {"number": len(rows)}
+        for who, translations in found.items():
+            said, expected = [translations[i] for i in rows], [references[i] for i in rows]
+            if corpus is None:
+                scores[name][who] = _mean_bleu(said, expected)
+            else:
+                scores[name][who] = corpus.corpus_score(said, [expected]).score
+    return scores
+
+
+def _draw(scores: Mapping[str, Mapping[str, float]], names: list[str]) -> Any:
+    """Draw who scores what over the lengths of the sentences."""
     figure = figures.lines(
-        np.array([4 * place + 2.5 for place in places]),
-        {
-            name: [float(np.mean(np.array(each)[bins == place])) for place in places]
-            for name, each in scores.items()
-        },
+        np.arange(len(scores)),
+        {name: [group[name] for group in scores.values()] for name in names},
         title="Translations by the length of the sentence",
-        xlabel="words of the English sentence",
-        ylabel="mean BLEU (k = 2)",
+        xlabel="words of the sentence",
+        ylabel="mean BLEU (k = 2)" if _corpus_bleu() is None else "sacreBLEU",
     )
-    figure.axes[0].set_ylim(bottom=0)
+    axes = figure.axes[0]
+    for line in axes.lines:
+        line.set_marker("o")
+    axes.set_xticks(np.arange(len(scores)), list(scores))
+    axes.set_ylim(bottom=0)
     return figure

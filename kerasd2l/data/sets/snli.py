@@ -1,20 +1,20 @@
 """Pairs of sentences and what the first says of the second: SNLI, SICK; built in: journeys.
 
-Section: "natural-language-inference-and-dataset".
+Sections: "natural-language-inference-and-dataset", "natural-language-inference-bert".
 """
 
 from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import archive, downloads, pipeline
+from kerasd2l.data import archive, bert_inputs, downloads, pipeline
 from kerasd2l.data.sets import entailment_files, journeys
 from kerasd2l.data.sets.entailment_files import CLASS_NAMES, Pair
 from kerasd2l.data.source import DataError, Source, resolve
@@ -83,14 +83,7 @@ def load(
         raise ValueError(f"`words` must be clean or book. Received: words={words!r}.")
     source = Source.of(source)
     table = WordTable(TOKENIZERS[words], num_steps)
-    splits = {}
-    for split, found in pairs(source, corpus=corpus, parsed=words == "book").items():
-        sides: tuple[list[array], list[array], list[int]] = ([], [], [])
-        for premise, hypothesis, label in found:
-            sides[0].append(table.encode(premise, count=split == "train"))
-            sides[1].append(table.encode(hypothesis, count=split == "train"))
-            sides[2].append(label)
-        splits[split] = sides
+    splits = _numbers(source, corpus, table, parsed=words == "book")
     vocab = table.vocabulary(source.known("vocabulary"), min_freq=min_freq)
     batches = {}
     for split, (premises, hypotheses, labels) in splits.items():
@@ -114,6 +107,90 @@ def load(
             "num_steps": num_steps,
         },
     )
+
+
+def load_for_bert(
+    source: Source | str | None = None,
+    *,
+    corpus: Corpus = "snli",
+    batch_size: int = 512,
+    max_len: int = 128,
+    min_freq: int = 5,
+    vocabulary: Sequence[str] | None = None,
+) -> Data:
+    """Load pairs of sentences as BERT reads them. Section: "natural-language-inference-bert".
+
+    Args:
+        source: Source, or the name of its kind: "auto" (default), "builtin", "files", "download".
+        corpus: see `pairs`; the built-in pairs stand in for all.
+        batch_size: int B, the global batch.
+        max_len: int, the most tokens of a pair, its three signs included; of what is longer the
+            longer sentence loses its last words first.
+        min_freq: int, words that are rarer in the training pairs become `<unk>`.
+        vocabulary: the tokens of a pre-trained model; None: those of the training pairs.
+
+    Returns:
+        Data: x {"tokens" (B, T), "segments" (B, T), "valid_lens" (B,)} int32, y (B,) int32: 0
+        entailment, 1 contradiction, 2 neutral; a batch has the T of its longest pair.
+        assets["class_names"], ["vocabulary"], ["tokenizer"], ["max_len"].
+
+    Raises:
+        DataError: the files are not to be had or not right; with file and line.
+        ValueError: a number out of range, or another corpus.
+
+    Example:
+        >>> load_for_bert("builtin", batch_size=4).assets["vocabulary"][:3]
+        ['<unk>', '<pad>', '<mask>']
+    """
+    bert_inputs.check_max_len(max_len)
+    source = Source.of(source)
+    table = WordTable(bert_inputs.TOKENIZER, max_len)
+    splits = _numbers(source, corpus, table)
+    vocab = table.vocabulary(
+        source.known("vocabulary") or vocabulary,
+        min_freq=min_freq,
+        reserved_tokens=bert_inputs.RESERVED,
+    )
+
+    def join(premise: tuple, hypothesis: tuple, label: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        return bert_inputs.join(premise, hypothesis, max_len), label
+
+    batches = {
+        split: pipeline.from_arrays(
+            (table.pad(premises, vocab), table.pad(hypotheses, vocab), np.array(labels, np.int32)),
+            batch_size=batch_size,
+            seed=source.seed if split == "train" else None,
+            transform=join,
+        )
+        for split, (premises, hypotheses, labels) in splits.items()
+    }
+    return pipeline.make_data(
+        batches["train"],
+        valid=batches.get("valid"),
+        test=batches["test"],
+        features=bert_inputs.features(None),
+        assets={
+            "class_names": list(CLASS_NAMES),
+            "vocabulary": vocab.tokens,
+            "tokenizer": bert_inputs.TOKENIZER.to_assets(),
+            "max_len": max_len,
+        },
+    )
+
+
+def _numbers(
+    source: Source, corpus: Corpus, table: WordTable, *, parsed: bool = False
+) -> dict[str, tuple[list[array], list[array], list[int]]]:
+    """Return the premises, hypotheses and labels of each split, in the numbers of a table."""
+    splits = {}
+    for split, found in pairs(source, corpus=corpus, parsed=parsed).items():
+        sides: tuple[list[array], list[array], list[int]] = ([], [], [])
+        for premise, hypothesis, label in found:
+            sides[0].append(table.encode(premise, count=split == "train"))
+            sides[1].append(table.encode(hypothesis, count=split == "train"))
+            sides[2].append(label)
+        splits[split] = sides
+    return splits
 
 
 def _cut(x: Mapping[str, tf.Tensor], y: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
