@@ -43,25 +43,24 @@ class _Convert(Verb):
 @click.option(
     "--out",
     type=HomePath(),
-    help="FILE.keras, the model alone (default: NAME.keras); or a folder, as a training leaves one.",
+    help="FILE.keras, the model alone (default: NAME.keras); or a folder as of a training.",
 )
 @json_option
 def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Convert the weights in FILE, from elsewhere, into a model of this library.
 
-    FILE is safetensors, a state dict that PyTorch wrote (only this needs PyTorch), or the folder of
-    either. Every array must have its place: what is missing, left over or of another shape is named.
+    FILE is safetensors, a state dict that PyTorch wrote (only this needs PyTorch), or the folder
+    of either. Every array must have its place: what is missing, left over or of another shape is
+    named.
 
-    With --out FOLDER the vocabulary beside FILE comes along: fine-tune from it with `kerasd2l train
-    bert_pair --set weights=FOLDER`, serve it with `kerasd2l export FOLDER`. In FILE.keras the tokens
-    keep the numbers that they have in the checkpoint.
+    With --out FOLDER the vocabulary beside FILE comes along: fine-tune from it with `kerasd2l
+    train bert_pair --set weights=FOLDER`, serve it with `kerasd2l export FOLDER`. In FILE.keras
+    the tokens keep the numbers that they have in the checkpoint.
     """
     from kerasd2l.convert import TARGETS
 
     if name not in TARGETS:
-        near = finding.near_matches(name, TARGETS).replace(
-            "kerasd2l list", "kerasd2l convert --help"
-        )
+        near = finding.near_matches(name, TARGETS).replace("list`", "convert --help`")
         raise click.BadParameter(f"unknown name {name!r}.{near}", param_hint="--to")
     settings = _settings(pairs)
     out = out or Path(f"{name}.keras")
@@ -85,9 +84,8 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
         return
     click.echo(str(out))
     if folder:
-        say(
-            f"serve it: kerasd2l export {out}; fine-tune: kerasd2l train bert_pair --set weights={out}"
-        )
+        say(f"serve it: kerasd2l export {out}")
+        say(f"fine-tune it: kerasd2l train bert_pair --set weights={out}")
     else:
         say(f"load it: import kerasd2l.models; keras.saving.load_model({str(path)!r})")
 

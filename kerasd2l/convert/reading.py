@@ -54,9 +54,7 @@ class Checkpoint:
             return None
         config = _json(path)
         if not isinstance(config, dict):
-            raise ConvertError(
-                f"{path} must hold a JSON object. Received: {type(config).__name__}."
-            )
+            raise ConvertError(f"{path} must hold an object. Received: {type(config).__name__}.")
         return config
 
     @functools.cached_property
@@ -160,9 +158,10 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             f"{path} is no state dict: it holds {type(content).__name__}. Write "
             "`model.state_dict()`."
         )
-    return {
-        _text(name, path): _array(tensor, name, path, torch) for name, tensor in content.items()
-    }
+    for name in content:
+        if not isinstance(name, str):
+            raise ConvertError(f"{path} is no state dict: its key {name!r} is no name.")
+    return {name: _array(tensor, name, path, torch) for name, tensor in content.items()}
 
 
 def _check_archive(path: Path) -> None:
@@ -198,12 +197,6 @@ def _array(tensor: Any, name: str, path: Path, torch: Any) -> np.ndarray:
         raise ConvertError(f"{name} of {path} is damaged: it says more numbers than there are.")
     tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return tensor.numpy()
-
-
-def _text(name: Any, path: Path) -> str:
-    if not isinstance(name, str):
-        raise ConvertError(f"{path} is no state dict: its key {name!r} is no name.")
-    return name
 
 
 def _imported(module: str, message: str) -> Any:
