@@ -135,21 +135,24 @@ def _drop_what_is_told_twice(
     places = arrays.get(f"{bert}embeddings.position_ids")
     if places is not None and np.array_equal(places.ravel(), np.arange(places.size)):
         del arrays[f"{bert}embeddings.position_ids"]
-    bias, again = arrays.get("cls.predictions.bias"), f"{_DECODER}.bias"
-    if again in arrays and (bias is None or np.array_equal(bias, arrays[again])):
-        arrays["cls.predictions.bias"] = arrays.pop(again)
-    own, tied = arrays.get(f"{_DECODER}.weight"), config.get("tie_word_embeddings", True)
-    if own is None or not tied:
+    tied = _is_tied(arrays, bert, config)
+    if tied:
+        arrays.pop(f"{_DECODER}.weight", None)
+    bias, used = arrays.get("cls.predictions.bias"), arrays.get(f"{_DECODER}.bias")
+    if used is not None and (not tied or bias is None or np.array_equal(bias, used)):
+        arrays["cls.predictions.bias"] = arrays.pop(f"{_DECODER}.bias")
+    return tied
+
+
+def _is_tied(arrays: Mapping[str, np.ndarray], bert: str, config: Mapping[str, Any]) -> bool:
+    tied, own = config.get("tie_word_embeddings", True), arrays.get(f"{_DECODER}.weight")
+    if own is None or not tied or np.array_equal(own, arrays[f"{bert}{_TABLE}"]):
         return bool(tied)
-    if not np.array_equal(own, arrays[f"{bert}{_TABLE}"]):
-        if "tie_word_embeddings" in config:
-            raise ConvertError(
-                f"config.json says tie_word_embeddings=true, but {_DECODER}.weight is not "
-                f"{bert}{_TABLE}."
-            )
+    if "tie_word_embeddings" not in config:
         return False
-    del arrays[f"{_DECODER}.weight"]
-    return True
+    raise ConvertError(
+        f"config.json says tie_word_embeddings=true, but {_DECODER}.weight is not {bert}{_TABLE}."
+    )
 
 
 def _encoder(arrays: Mapping[str, np.ndarray], bert: str, layers: int) -> list[Rule]:
