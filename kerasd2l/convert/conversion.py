@@ -81,9 +81,9 @@ def convert(
             raise ConvertError(f"{name} has {key}={target.known[key]}. Received: {known[key]}.")
     try:
         plan = families[0].plan(checkpoint, known, use_tokens)
+        model = fill(plan, checkpoint.path)
     except ValueError as error:  # sizes that the model does not take
         raise ConvertError(f"{checkpoint.path} makes no {name}: {error}") from error
-    fill(plan, checkpoint.path)
     assets = None
     if use_tokens:
         if plan.tokens is None:
@@ -91,8 +91,6 @@ def convert(
                 f"there is no vocabulary beside {checkpoint.path} that belongs to a {name}: only "
                 "a model goes out. Give --out FILE.keras."
             )
-        max_len = plan.model.encoder.max_len
+        max_len = model.encoder.max_len
         assets = {"vocabulary": plan.tokens, "tokenizer": plan.words, "max_len": max_len}
-    return Converted(
-        plan.model, checkpoint.path, families[0].title, plan.fresh, assets, plan.remarks
-    )
+    return Converted(model, checkpoint.path, families[0].title, plan.fresh, assets, plan.remarks)

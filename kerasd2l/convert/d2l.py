@@ -74,9 +74,8 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
     }
     fresh = [part for part in heads if not any(name.startswith(f"{part}.") for name in arrays)]
     rules += [rule for part in heads if part not in fresh for rule in heads[part]]
-    model = built_bert(models.BERTModel(**arguments))
     words = bert_inputs.TOKENIZER.to_assets()
-    return Plan(model, rules, arrays, fresh, tokens, words)
+    return Plan(lambda: built_bert(arguments), rules, arrays, fresh, tokens, words)
 
 
 def with_heads(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -93,8 +92,9 @@ def with_heads(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def built_bert(model: Any) -> Any:
+def built_bert(arguments: Mapping[str, Any]) -> Any:
     """Build a BERTModel for texts of any length."""
+    model = models.BERTModel(**arguments)
     texts = dict.fromkeys(("tokens", "segments", "pred_positions"), (None, None))
     model.build({**texts, "valid_lens": (None,)})
     return model
@@ -126,23 +126,28 @@ def _seq2seq(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bo
     source, target = sizes.pop("vocab_size"), others.pop("vocab_size")
     arguments = agree(agree(sizes, others, "the decoder"), settings, "--set")
     rules += more + dense("decoder/dense", "decoder.dense")
-    return Plan(_built(models.seq2seq(source, target, **arguments)), rules, arrays)
+    return Plan(lambda: _built(models.seq2seq(source, target, **arguments)), rules, arrays)
 
 
 def _seq2seq_encoder(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool) -> Plan:
     rules, sizes = _recurrent(checkpoint.arrays, "encoder", "")
-    encoder = models.Seq2SeqEncoder(**agree(sizes, settings, "--set"), name="encoder")
-    outputs = encoder(*(inputs := _sources()).values())[0]
-    return Plan(keras.Model(inputs, outputs, name="seq2seq_encoder"), rules, checkpoint.arrays)
+    arguments = agree(sizes, settings, "--set")
+
+    def build() -> Any:
+        inputs = _sources()
+        outputs, _ = models.Seq2SeqEncoder(**arguments, name="encoder")(*inputs.values())
+        return keras.Model(inputs, outputs, name="seq2seq_encoder")
+
+    return Plan(build, rules, checkpoint.arrays)
 
 
 def _recurrent(arrays: Mapping[str, np.ndarray], ours: str, theirs: str) -> tuple[list[Rule], dict]:
     """Return the rules of an embedding and a stack of GRU layers, and its sizes."""
     rnn = f"{theirs}rnn.rnn"
-    if f"{rnn}.weight_hh_l0" not in arrays:  # as in the earlier edition
+    if not any(name.startswith(f"{rnn}.") for name in arrays):  # as in the earlier edition
         rnn = f"{theirs}rnn"
     vocab_size, embed_size = shape_of(arrays, f"{theirs}embedding.weight", 2)
-    layers = count(arrays, rf"{re.escape(rnn)}\.weight_hh_l(\d+)$")
+    layers = count(arrays, rf"{re.escape(rnn)}\.(?:weight|bias)_[ih]h_l(\d+)$")
     rules = same(f"{ours}/embedding/embeddings", f"{theirs}embedding.weight")
     for i in range(layers):
         rules += gru(f"{ours}/stack/gru_{i}/gru_cell", rnn, i)
@@ -158,7 +163,7 @@ def _transformer(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens
     source, target = sizes.pop("vocab_size"), others.pop("vocab_size")
     arguments = with_heads(agree(agree(sizes, others, "the decoder"), settings, "--set"))
     rules += more + dense("decoder/dense", "decoder.dense")
-    return Plan(_built(models.transformer(source, target, **arguments)), rules, arrays)
+    return Plan(lambda: _built(models.transformer(source, target, **arguments)), rules, arrays)
 
 
 def _transformer_encoder(
@@ -166,9 +171,13 @@ def _transformer_encoder(
 ) -> Plan:
     rules, sizes = _attentive(checkpoint.arrays, "encoder", "")
     arguments = with_heads(agree(sizes, settings, "--set"))
-    encoder = models.TransformerEncoder(**arguments, name="encoder")
-    outputs = encoder(*(inputs := _sources()).values())
-    return Plan(keras.Model(inputs, outputs, name="transformer_encoder"), rules, checkpoint.arrays)
+
+    def build() -> Any:
+        inputs = _sources()
+        outputs = models.TransformerEncoder(**arguments, name="encoder")(*inputs.values())
+        return keras.Model(inputs, outputs, name="transformer_encoder")
+
+    return Plan(build, rules, checkpoint.arrays)
 
 
 def _attentive(
@@ -208,12 +217,10 @@ def _built(model: Any) -> Any:
     return model
 
 
-BERT = Family("d2l's BERTModel", r"encoder\.token_embedding\.weight", _bert)
-SEQ2SEQ = Family("d2l's Seq2Seq", r"decoder\.rnn\.(rnn\.)?weight_hh_l0", _seq2seq)
-SEQ2SEQ_ENCODER = Family("d2l's Seq2SeqEncoder", r"rnn\.(rnn\.)?weight_hh_l0", _seq2seq_encoder)
-TRANSFORMER = Family(
-    "d2l's Transformer", r"decoder\.blks\.block0\.attention1\.W_q\.weight", _transformer
-)
+BERT = Family("d2l's BERTModel", r"encoder\.(token_embedding|blks\.\d+)\..*", _bert)
+SEQ2SEQ = Family("d2l's Seq2Seq", r"decoder\.rnn\..*", _seq2seq)
+SEQ2SEQ_ENCODER = Family("d2l's Seq2SeqEncoder", r"rnn\..*", _seq2seq_encoder)
+TRANSFORMER = Family("d2l's Transformer", r"decoder\.blks\.block\d+\..*", _transformer)
 TRANSFORMER_ENCODER = Family(
-    "d2l's TransformerEncoder", r"blks\.block0\.attention\.W_q\.weight", _transformer_encoder
+    "d2l's TransformerEncoder", r"blks\.block\d+\..*", _transformer_encoder
 )

@@ -56,7 +56,7 @@ _DECODER = "cls.predictions.decoder"
 
 def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool) -> Plan:
     arrays, tokens, words, remarks = dict(checkpoint.arrays), None, None, []
-    bert = "bert." if f"bert.{_TABLE}" in arrays else ""
+    bert = "bert." if any(name.startswith("bert.") for name in arrays) else ""
     vocab_size, num_hiddens = shape_of(arrays, f"{bert}{_TABLE}", 2)
     layers = count(arrays, rf"{bert}encoder\.layer\.(\d+)\.")
     ffn = shape_of(arrays, f"{bert}encoder.layer.0.intermediate.dense.weight", 2)[0]
@@ -88,8 +88,8 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
     theirs = {"hidden": f"{bert}pooler.", "mlm": "cls.predictions.", "nsp": "cls.seq_relationship."}
     fresh = [part for part in heads if not any(name.startswith(theirs[part]) for name in arrays)]
     rules += [rule for part in heads if part not in fresh for rule in heads[part]]
-    model = built_bert(models.BERTModel(**arguments, embed_norm=True, tied=tied))
-    return Plan(model, rules, arrays, fresh, tokens, words, remarks)
+    arguments |= {"embed_norm": True, "tied": tied}
+    return Plan(lambda: built_bert(arguments), rules, arrays, fresh, tokens, words, remarks)
 
 
 def _configured(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -213,4 +213,4 @@ def _words(tokens: list[str]) -> dict[str, Any]:
     return Tokenizer("word", ((r"([!-/:;=?@\[-`{-~])", r" \1 "),), lower=small).to_assets()
 
 
-BERT = Family("Hugging Face's BERT", r"(bert\.)?embeddings\.word_embeddings\.weight", _bert)
+BERT = Family("Hugging Face's BERT", r"(bert\.)?(embeddings|encoder\.layer)\..*", _bert)

@@ -75,7 +75,7 @@ class Plan:
     """How the arrays of one checkpoint become one model.
 
     Args:
-        model: keras.Model, built.
+        build: () -> keras.Model, built.
         rules: one for every weight, but for those of `fresh`.
         arrays: name -> array, all to be used.
         fresh: parts of the model that the checkpoint lacks as a whole: they stay as drawn.
@@ -84,7 +84,7 @@ class Plan:
         remarks: what the user shall know.
     """
 
-    model: keras.Model
+    build: Callable[[], keras.Model]
     rules: list[Rule]
     arrays: Mapping[str, np.ndarray]
     fresh: Sequence[str] = ()
@@ -112,40 +112,50 @@ class Family:
         return any(re.fullmatch(self.mark, name) for name in arrays)
 
 
-def fill(plan: Plan, path: Any) -> None:
-    """Put the arrays into the model, all of them or none.
+def fill(plan: Plan, path: Any) -> keras.Model:
+    """Build the model and put the arrays into it, all of them.
 
     Args:
         plan: what goes where.
         path: the checkpoint, for the message.
 
+    Returns:
+        The model.
+
     Raises:
         ConvertError: an array is missing, left over, of another shape, or no floats.
+        ValueError: sizes that the model does not take.
     """
-    weights = _weights(plan)
     wanted = [name for rule in plan.rules for name in rule.theirs]
     missing = [name for name in wanted if name not in plan.arrays]
     left = sorted(set(plan.arrays) - set(wanted))
+    _refuse(path, {"missing": missing, "left over": left})
+    model = plan.build()
+    weights = _weights(plan, model)
     made, misfits = {}, []
     for rule in plan.rules:
-        arrays = {name: plan.arrays[name] for name in rule.theirs if name in plan.arrays}
-        if len(arrays) < len(rule.theirs):
-            continue
+        arrays = {name: plan.arrays[name] for name in rule.theirs}
         array = _made(rule, arrays)
         shape = tuple(weights[rule.ours].shape)
         if array is None or array.shape != shape:
             told = ", ".join(f"{name} {a.shape} {a.dtype}" for name, a in arrays.items())
             misfits.append(f"{told} does not fit {rule.ours} {shape}")
         made[rule.ours] = array
+    _refuse(path, {"of another shape": misfits})
+    for name, array in made.items():
+        weights[name].assign(array)
+    return model
+
+
+def _refuse(path: Any, faults: Mapping[str, Sequence[str]]) -> None:
+    """Raise the error of what does not fit, where there is something."""
     problems = []
-    for what, names in (("missing", missing), ("left over", left), ("of another shape", misfits)):
+    for what, names in faults.items():
         if names:
             more = f", and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
             problems.append(f"{what}: {', '.join(names[:_TOLD])}{more}")
     if problems:
         raise ConvertError(f"{path} does not hold this model. {'; '.join(problems)}.")
-    for name, array in made.items():
-        weights[name].assign(array)
 
 
 def _made(rule: Rule, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
@@ -163,10 +173,10 @@ def _plain(arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
     return [a.astype(np.float32) if a.dtype.name in ("bfloat16", "float16") else a for a in arrays]
 
 
-def _weights(plan: Plan) -> dict[str, Any]:
+def _weights(plan: Plan, model: keras.Model) -> dict[str, Any]:
     """Return the model's weights by their paths within it; rules must name each exactly once."""
-    name = f"{plan.model.name}/"
-    weights = {weight.path.removeprefix(name): weight for weight in plan.model.weights}
+    name = f"{model.name}/"
+    weights = {weight.path.removeprefix(name): weight for weight in model.weights}
     fresh = tuple(f"{part}/" for part in plan.fresh)
     asked = sorted(path for path in weights if not (fresh and path.startswith(fresh)))
     if asked != sorted(rule.ours for rule in plan.rules):  # a fault of the mapping
