@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import pickle
 import re
 import warnings
 import zipfile
@@ -137,19 +138,17 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         f"PyTorch is not installed, and only it reads {path}: `pip install torch`. "
         "(safetensors files need no PyTorch.)",
     )
-    unpickling = importlib.import_module("pickle").UnpicklingError
     try:
         with warnings.catch_warnings(), files.open_regular(path) as file:
             warnings.simplefilter("ignore")  # about how the file was written
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except unpickling as error:
+    except (pickle.UnpicklingError, *_DAMAGED) as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
-        asked = f"{name[1]}, a program" if name else "something else"
-        raise ConvertError(
-            f"{path} holds more than arrays: it asks for {asked}. It is not read. Write its "
-            "state dict anew: `torch.save(model.state_dict(), FILE)`."
-        ) from error
-    except _DAMAGED as error:
+        if name:
+            raise ConvertError(
+                f"{path} holds more than arrays: it asks for {name[1]}, a program. It is not read. "
+                "Write its state dict anew: `torch.save(model.state_dict(), FILE)`."
+            ) from error
         raise ConvertError(
             f"{path} is truncated or damaged, or no file of `torch.save` ({_line(error)})."
         ) from error

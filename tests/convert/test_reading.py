@@ -124,8 +124,7 @@ def test_a_pickle_that_asks_for_a_program_is_refused_and_not_run(old_format, tmp
         path.write_bytes(pickle.dumps({"a": Program()}, protocol=2))
     else:
         torch.save({"a": Program()}, path)
-    line = refused(path)
-    assert "damaged" in line if old_format else "asks for posix.system, a program" in line
+    assert "asks for posix.system, a program" in refused(path)
     assert not os.path.exists("/tmp/kerasd2l-ran-a-program")
 
 
