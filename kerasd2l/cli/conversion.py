@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
     if name not in TARGETS:
         near = finding.near_matches(name, TARGETS).replace("list`", "convert --help`")
         raise click.BadParameter(f"unknown name {name!r}.{near}", param_hint="--to")
-    settings = _settings(pairs)
+    settings = _settings(pairs, TARGETS[name].settings)
     out = out or Path(f"{name}.keras")
     use_tensorflow()
     with known_failures():
@@ -90,17 +91,15 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
         say(f"load it: import kerasd2l.models; keras.saving.load_model({str(path)!r})")
 
 
-def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    from kerasd2l.convert.names import SETTINGS
-
+def _settings(pairs: tuple[str, ...], known: Mapping[str, type]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for key, value in parse_settings(pairs).items():
-        if key not in SETTINGS:
+        if key not in known:
             raise click.BadParameter(
-                f"unknown key {key!r}. Known are {', '.join(SETTINGS)}.", param_hint="--set"
+                f"unknown key {key!r}. Known are {', '.join(known)}.", param_hint="--set"
             )
         try:
-            settings[key] = finding.convert(key, value, SETTINGS[key])
+            settings[key] = finding.convert(key, value, known[key])
         except (TypeError, ValueError) as error:
             raise usage_error(error, "--set") from error
     return settings

@@ -62,12 +62,18 @@ def convert(
 
     Raises:
         ConvertError: the file cannot be read, or its arrays are not exactly those of the model.
-        KeyError: another name.
+        ValueError: another name, or a setting that the model does not have.
 
     Reference:
         Zhang et al., Dive into Deep Learning; Wolf et al., Transformers, 2020.
     """
+    if name not in TARGETS:
+        raise ValueError(f"`name` must be one of {', '.join(TARGETS)}. Received: {name!r}.")
     target = TARGETS[name]
+    if other := sorted(set(settings or {}) - set(target.settings)):
+        raise ValueError(
+            f"{name} has the settings {', '.join(target.settings)}. Received: {', '.join(other)}."
+        )
     checkpoint = read(Path(path))
     families = [one for one in target.families if one.is_of(checkpoint.arrays)]
     if not families:
@@ -83,13 +89,15 @@ def convert(
         plan = families[0].plan(checkpoint, known, use_tokens)
         model = fill(plan, checkpoint.path)
     except ValueError as error:  # sizes that the model does not take
-        raise ConvertError(f"{checkpoint.path} makes no {name}: {error}") from error
+        raise ConvertError(
+            f"{checkpoint.path} makes no {name}: {' '.join(str(error).split())}"
+        ) from error
     assets = None
     if use_tokens:
         if plan.tokens is None:
             raise ConvertError(
-                f"there is no vocabulary beside {checkpoint.path} that belongs to a {name}: only "
-                "a model goes out. Give --out FILE.keras."
+                f"a folder needs the vocabulary of a BERT, vocab.txt or vocab.json beside "
+                f"{checkpoint.path}. Give --out FILE.keras for the model alone."
             )
         max_len = model.encoder.max_len
         assets = {"vocabulary": plan.tokens, "tokenizer": plan.words, "max_len": max_len}

@@ -22,6 +22,8 @@ from kerasd2l.data import DataError, files
 
 # What the folder of a checkpoint calls its weights; the first that is there is read.
 WEIGHTS = ("model.safetensors", "pretrained.params", "pytorch_model.bin")
+# What all names begin with where the model was trained inside of `DataParallel` or compiled.
+_WRAPPERS = ("module.", "_orig_mod.")
 # Neither library says what it raises for a damaged file: PyTorch raises IndexError for a text.
 _DAMAGED: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, LookupError)
 _DAMAGED += (AttributeError, EOFError, OSError, OverflowError, AssertionError)
@@ -118,13 +120,14 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     safetensors = _imported(
         "safetensors",
         f"safetensors is not installed, and {path} is of that format: "
-        "`pip install kerasd2l[convert]`.",
+        "`pip install safetensors`, or the extra `convert` of kerasd2l.",
     )
+    damaged: tuple[type[Exception], ...] = (safetensors.SafetensorError, *_DAMAGED)
     importlib.import_module("ml_dtypes")  # teaches numpy bfloat16
     try:
         with safetensors.safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, *_DAMAGED) as error:
+    except damaged as error:
         raise ConvertError(
             f"{path} is no whole safetensors file: truncated or damaged ({_line(error)}). "
             "Get it anew."
@@ -160,7 +163,11 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
     for name in content:
         if not isinstance(name, str):
             raise ConvertError(f"{path} is no state dict: its key {name!r} is no name.")
-    return {name: _array(tensor, name, path, torch) for name, tensor in content.items()}
+    around = next((p for p in _WRAPPERS if all(name.startswith(p) for name in content)), "")
+    return {
+        name.removeprefix(around): _array(tensor, name, path, torch)
+        for name, tensor in content.items()
+    }
 
 
 def _check_archive(path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_file_without_its_library_is_told_in_one_line(tmp_path, monkeypatch):
     assert "`pip install torch`" in refused(path)
     line = refused(HERE / "bert" / "model.safetensors")
     assert "safetensors is not installed" in line
-    assert "pip install kerasd2l[convert]" in line
+    assert "`pip install safetensors`" in line
 
 
 def test_a_library_that_is_broken_is_not_taken_for_one_that_is_missing(tmp_path, monkeypatch):
@@ -149,6 +149,15 @@ def test_a_damaged_file_of_pytorch_is_told(tmp_path):
     for kept in (2, 50, len(content) // 2, len(content) - 3):
         path.write_bytes(content[:kept])
         assert "truncated or damaged" in refused(path)
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod."])
+def test_what_was_trained_on_several_gpus_or_compiled_has_the_same_names(wrapper, tmp_path):
+    torch = pytest.importorskip("torch")
+    content = {f"{wrapper}a": torch.ones(1), f"{wrapper}b.module.c": torch.ones(1)}
+    assert set(read(written(torch, tmp_path, content)).arrays) == {"a", "b.module.c"}
+    content["d"] = torch.ones(1)
+    assert set(read(written(torch, tmp_path, content)).arrays) == set(content)
 
 
 def test_other_floats_of_pytorch_are_read(tmp_path):

@@ -95,6 +95,21 @@ def test_the_number_of_heads_must_come_from_somewhere(tmp_path):
     assert taken.model.encoder.epsilon == 1e-12
 
 
+def test_names_and_settings_that_there_are_not_are_refused():
+    there = HERE / "d2l_seq2seq"
+    with pytest.raises(ValueError, match=r"one of bert, bert_small, .*Received: 'bart'"):
+        convert(there, "bart")
+    with pytest.raises(ValueError, match=r"settings dropout_rate\. Received: num_heads"):
+        convert(there, "seq2seq", {"num_heads": 2})
+    pytest.importorskip("safetensors")
+    with pytest.raises(ConvertError, match="makes no seq2seq: `dropout_rate` must be in") as caught:
+        convert(there, "seq2seq", {"dropout_rate": 5.0})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ConvertError, match=r"makes no bert: .*rate") as caught:
+        convert(HERE / "d2l_bert", "bert", {"num_heads": 3, "dropout_rate": 5.0})
+    assert "\n" not in str(caught.value)
+
+
 def test_a_checkpoint_of_something_else_is_told_by_its_names():
     pytest.importorskip("safetensors")
     for case in NAMES:
@@ -125,7 +140,7 @@ def test_a_folder_of_a_run_needs_a_vocabulary(tmp_path):
     folder = copied("d2l_bert", tmp_path)
     (folder / "vocab.json").unlink()
     line = refusal("d2l_bert", folder, use_tokens=True)
-    assert "no vocabulary beside" in line
+    assert "vocab.txt or vocab.json beside" in line
     assert "Give --out FILE.keras" in line
     (folder / "vocab.json").write_text('{"a": 0}')
     assert "must hold a JSON list of tokens" in refusal("d2l_bert", folder, use_tokens=True)
