@@ -27,6 +27,7 @@ _WRAPPERS = ("module.", "_orig_mod.")
 # Neither library says what it raises for a damaged file: PyTorch raises IndexError for a text.
 _DAMAGED: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, LookupError)
 _DAMAGED += (AttributeError, EOFError, OSError, OverflowError, AssertionError)
+_DAMAGED += (pickle.UnpicklingError,)
 
 
 class ConvertError(Exception):
@@ -145,7 +146,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         with warnings.catch_warnings(), files.open_regular(path) as file:
             warnings.simplefilter("ignore")  # about how the file was written
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *_DAMAGED) as error:
+    except _DAMAGED as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         if name:
             raise ConvertError(

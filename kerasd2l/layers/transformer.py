@@ -276,7 +276,7 @@ class TransformerDecoderBlock(_Block):
         **kwargs: Any,
     ):
         sizes = (num_hiddens, ffn_num_hiddens, num_heads)
-        options = (dropout_rate, use_bias, norm, activation, epsilon, seed)
+        options: Any = (dropout_rate, use_bias, norm, activation, epsilon, seed)
         super().__init__(*sizes, *options, **kwargs)
         self.cross_attention = self._attention("cross_attention", 200)
 

@@ -207,7 +207,7 @@ class BERTModel(keras.Model):
     ):
         super().__init__(name=name, **kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
-        options = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
+        options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
         self.encoder = BERTEncoder(*sizes, *options, name="encoder")
         self.tied = tied
         self.hidden = pooler(num_hiddens, drawn(seed, 11))

@@ -36,7 +36,7 @@ class _FineTuned(keras.Model):
         check_sizes(num_outputs=num_outputs)
         super().__init__(**kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
-        options = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
+        options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
         self.encoder = BERTEncoder(*sizes, *options, name="encoder")
         self.hidden: Any = None
         self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 12), name="dropout")
