@@ -113,15 +113,15 @@ def _configured(config: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str
         raise ConvertError(
             f"config.json says hidden_act={activation!r}: known are {', '.join(ACTIVATIONS)}."
         )
-    dropout, heads = config.get("hidden_dropout_prob", 0.1), config.get("num_attention_heads", 1)
+    dropout, heads = config.get("hidden_dropout_prob", 0.1), config.get("num_attention_heads")
     numbers = {"layer_norm_eps": (epsilon, 0, 1), "hidden_dropout_prob": (dropout, -1, 1)}
     for key, (value, low, high) in numbers.items():
         if not isinstance(value, (int, float)) or not low < value < high:
             raise ConvertError(f"config.json says {key}={value!r}: no number that can be.")
-    if type(heads) is not int:
+    if heads is not None and type(heads) is not int:
         raise ConvertError(f"config.json says num_attention_heads={heads!r}: no whole number.")
     told = {"activation": activation, "epsilon": epsilon, "dropout_rate": max(dropout, 0.0)}
-    return told | ({"num_heads": heads} if "num_attention_heads" in config else {})
+    return told if heads is None else {**told, "num_heads": heads}
 
 
 def _drop_what_is_told_twice(

@@ -40,7 +40,7 @@ class Checkpoint:
 
     Args:
         path: the file of the weights.
-        arrays: name -> array.
+        arrays: name -> array; floats are float32.
     """
 
     path: Path
@@ -104,7 +104,8 @@ def read(path: Path) -> Checkpoint:
             head = file.read(9)
     except OSError as error:
         raise ConvertError(f"cannot read {path}: {error.strerror or error}") from error
-    if path.suffix == ".safetensors" or head[8:] == b"{":
+    # safetensors: the length of a header in 8 bytes, and the header, JSON
+    if path.suffix == ".safetensors" or head[4:] == b"\0\0\0\0{":
         arrays = _read_safetensors(path)
     elif head[:2] in (b"PK", b"\x80\x02"):
         arrays = _read_torch(path)
@@ -127,7 +128,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     importlib.import_module("ml_dtypes")  # teaches numpy bfloat16
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}
+            return {name: _plain(file.get_tensor(name)) for name in file.keys()}
     except damaged as error:
         raise ConvertError(
             f"{path} is no whole safetensors file: truncated or damaged ({_line(error)}). "
@@ -197,13 +198,18 @@ def _array(tensor: Any, name: str, path: Path, torch: Any) -> np.ndarray:
         raise ConvertError(
             f"{name} of {path} was never made: call the model once, then write its state dict."
         )
-    if tensor.layout != torch.strided or tensor.is_quantized:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
         raise ConvertError(f"{name} of {path} is sparse or quantized: only plain arrays are read.")
-    tensor = tensor.detach()
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise ConvertError(f"{name} of {path} is damaged: it says more numbers than there are.")
-    tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-    return tensor.numpy()
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    """Return floats of any kind as float32, and anything else as it is."""
+    floats = array.dtype.name.startswith(("float", "bfloat"))  # to numpy, bfloat16 is no float
+    return array.astype(np.float32, copy=False) if floats else array
 
 
 def _imported(module: str, message: str) -> Any:

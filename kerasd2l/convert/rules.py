@@ -160,17 +160,12 @@ def _refuse(path: Any, faults: Mapping[str, Sequence[str]]) -> None:
 
 def _made(rule: Rule, arrays: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """Return what a rule makes of arrays of floats; None: it can make nothing of them."""
-    if not all(np.issubdtype(array.dtype, np.floating) for array in _plain(arrays.values())):
+    if any(array.dtype != np.float32 for array in arrays.values()):
         return None
     try:
-        return rule.make(*_plain(arrays.values()))
+        return rule.make(*arrays.values())
     except ValueError:  # e.g. three gates of 32 rows
         return None
-
-
-def _plain(arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """Return arrays in whose place numpy's own floats stand: bfloat16 is none of them."""
-    return [a.astype(np.float32) if a.dtype.name in ("bfloat16", "float16") else a for a in arrays]
 
 
 def _weights(plan: Plan, model: keras.Model) -> dict[str, Any]:

@@ -66,6 +66,18 @@ def test_an_archive_of_files_is_to_be_unpacked(tmp_path):
     assert "Unpack it, and give its folder" in refused(path)
 
 
+def test_the_content_tells_the_format_whatever_the_name_is(tmp_path):
+    """The length of the header may begin as a zip or a pickle does: 19280 is "PK"."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "weights"
+    for length in (19280, 640):
+        one = {"a": np.ones(2, "float32")}
+        rest = length - len(safetensors.save(one, {"x": ""})) + 16
+        path.write_bytes(safetensors.save(one, {"x": "y" * rest}))
+        assert path.read_bytes()[:2] in (b"PK", b"\x80\x02")
+        assert read(path).arrays["a"].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("kept", [3, 8, 9, 200, 4000, -1])
 def test_a_truncated_safetensors_file_is_told(kept, tmp_path):
     pytest.importorskip("safetensors")
@@ -162,6 +174,11 @@ def test_what_was_trained_on_several_gpus_or_compiled_has_the_same_names(wrapper
 
 def test_other_floats_of_pytorch_are_read(tmp_path):
     torch = pytest.importorskip("torch")
-    content = {"a": torch.ones(2, dtype=torch.bfloat16), "b": torch.ones(2, requires_grad=True)}
-    arrays = read(written(torch, tmp_path, content)).arrays
-    assert arrays["a"].tolist() == arrays["b"].tolist() == [1, 1]
+    content = {
+        str(dtype): torch.ones(2, dtype=dtype)
+        for dtype in (torch.bfloat16, torch.float16, torch.float64, torch.float8_e4m3fn)
+    }
+    content["to be trained"] = torch.ones(2, requires_grad=True)
+    for array in read(written(torch, tmp_path, content)).arrays.values():
+        assert array.dtype == np.float32
+        assert array.tolist() == [1, 1]
