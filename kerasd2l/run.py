@@ -331,6 +331,19 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def save_keras(model: Any, path: Path) -> None:
+    """Write a model into a .keras file, whole or not at all."""
+    temporary = path.with_name(f".{os.getpid()}.keras")
+    try:
+        with writing(path):
+            model.save(temporary)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Let an error of a disk name what was being written: "No space left on device" names nothing.

@@ -37,6 +37,7 @@ from kerasd2l.cli.console import (
     use_tensorflow,
     value_lines,
 )
+from kerasd2l.cli.conversion import convert
 from kerasd2l.cli.program import Program, say
 from kerasd2l.recipe import Demo
 from kerasd2l.run import writing
@@ -46,6 +47,9 @@ from kerasd2l.run import writing
 @click.version_option(__version__, prog_name="kerasd2l")
 def main() -> None:
     """Dive into Deep Learning in Keras 3: train its recipes, run its demos, serve its models."""
+
+
+main.add_command(convert)
 
 
 @main.command("list")

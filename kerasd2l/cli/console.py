@@ -59,6 +59,7 @@ def print_json(content: Any) -> None:
 def known_failures() -> Iterator[None]:
     """Turn the library's own errors into one line and an exit code; bugs keep their traceback."""
     from kerasd2l.cluster import ClusterError
+    from kerasd2l.convert import ConvertError
     from kerasd2l.data import DataError, data_error_in
     from kerasd2l.export import SavedModelError
     from kerasd2l.run import RunError
@@ -86,6 +87,7 @@ def known_failures() -> Iterator[None]:
         SavedModelError,
         InputError,
         ClusterError,
+        ConvertError,
         LoopError,
         OSError,  # a full disk, a folder that may not be written: the message names the file
     ) as error:

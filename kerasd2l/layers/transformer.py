@@ -30,6 +30,7 @@ class _Block(keras.layers.Layer):
         use_bias: bool = False,
         norm: Literal["post", "pre"] = "post",
         activation: Any = "relu",
+        epsilon: float = 1e-5,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -38,7 +39,7 @@ class _Block(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_hiddens, self.ffn_num_hiddens = num_hiddens, ffn_num_hiddens
         self.num_heads, self.dropout_rate = num_heads, dropout_rate
-        self.use_bias, self.norm, self.seed = use_bias, norm, seed
+        self.use_bias, self.norm, self.epsilon, self.seed = use_bias, norm, epsilon, seed
         self.activation = keras.activations.get(activation)
         self.attention = self._attention("attention", 100)
         self.ffn = PositionWiseFFN(
@@ -53,7 +54,7 @@ class _Block(keras.layers.Layer):
         for i in range(1, self.parts + 1):
             self.norms.append(
                 keras.layers.LayerNormalization(
-                    epsilon=1e-5, dtype=self.dtype_policy, name=f"norm{i}"
+                    epsilon=epsilon, dtype=self.dtype_policy, name=f"norm{i}"
                 )
             )
             self.dropouts.append(
@@ -125,7 +126,7 @@ class _Block(keras.layers.Layer):
 
     def get_config(self):
         names = ("num_hiddens", "ffn_num_hiddens", "num_heads", "dropout_rate", "use_bias", "norm")
-        config = {name: getattr(self, name) for name in (*names, "seed")}
+        config = {name: getattr(self, name) for name in (*names, "epsilon", "seed")}
         activation = keras.activations.serialize(self.activation)
         return {**super().get_config(), **config, "activation": activation}
 
@@ -146,6 +147,7 @@ class TransformerEncoderBlock(_Block):
         use_bias: bool, in the projections of attention. Default: False, as in the book.
         norm: "post" or "pre". Default: "post".
         activation: of the network. Default: "relu".
+        epsilon: float > 0, of the norms. Default: 1e-5, PyTorch's; BERT's own is 1e-12.
         seed: int or None, of weights and dropout.
         **kwargs: of `keras.layers.Layer`.
 
@@ -232,6 +234,7 @@ class TransformerDecoderBlock(_Block):
         use_bias: bool, in the projections of attention. Default: False, as in the book.
         norm: "post" or "pre". Default: "post".
         activation: of the network. Default: "relu".
+        epsilon: float > 0, of the norms. Default: 1e-5, PyTorch's; BERT's own is 1e-12.
         seed: int or None, of weights and dropout.
         **kwargs: of `keras.layers.Layer`.
 
@@ -268,11 +271,13 @@ class TransformerDecoderBlock(_Block):
         use_bias: bool = False,
         norm: Literal["post", "pre"] = "post",
         activation: Any = "relu",
+        epsilon: float = 1e-5,
         seed: int | None = None,
         **kwargs: Any,
     ):
         sizes = (num_hiddens, ffn_num_hiddens, num_heads)
-        super().__init__(*sizes, dropout_rate, use_bias, norm, activation, seed, **kwargs)
+        options: Any = (dropout_rate, use_bias, norm, activation, epsilon, seed)
+        super().__init__(*sizes, *options, **kwargs)
         self.cross_attention = self._attention("cross_attention", 200)
 
     def build(self, inputs_shape, enc_outputs_shape=None):

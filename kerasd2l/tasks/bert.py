@@ -165,6 +165,11 @@ def fine_tuning(
 
     def build(d: Any) -> Any:
         before = pretrained.model() if pretrained else None
+        if before and before.encoder.max_len < max_len:
+            raise ValueError(
+                f"`max_len` must be at most {before.encoder.max_len}, the positions of the "
+                f"pre-trained model. Received: max_len={max_len}."
+            )
         usual = {"vocab_size": len(d.assets["vocabulary"]), **blocks.arguments()}
         arguments = before.encoder.arguments if before else usual
         if head == "span":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 import zipfile
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from kerasd2l.recipe import Data, Recipe
-from kerasd2l.run import Run, writing
+from kerasd2l.run import Run, save_keras, writing
 from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
@@ -217,17 +216,8 @@ def check_batch(recipe: Recipe, strategy: tf.distribute.Strategy) -> None:
 
 def save_model(model: keras.Model, run: Run) -> None:
     """Write model.keras, whole or not at all."""
-    if not run.writes:
-        return
-    temporary = run.path / f".{os.getpid()}.keras"
-    try:
-        with writing(run.model):
-            model.save(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, run.model)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if run.writes:
+        save_keras(model, run.model)
 
 
 def summarise(run: Run, history: list[dict[str, Any]], seconds: float) -> dict[str, Any]:

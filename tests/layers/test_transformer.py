@@ -113,6 +113,7 @@ def test_parts_keep_their_promises():
 
 SIZES = {"num_hiddens": 8, "ffn_num_hiddens": 12, "num_heads": 2}
 ARGUMENTS = {**SIZES, "dropout_rate": 0.3, "use_bias": True, "norm": "pre", "activation": "gelu"}
+ARGUMENTS |= {"epsilon": 1e-3}
 
 
 def test_blocks_keep_their_promises():

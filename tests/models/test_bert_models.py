@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -91,7 +92,7 @@ print((peak() - before) // 1024)
     "options",
     [
         {"dropout_rate": 0.1},
-        {"activation": "gelu", "embed_norm": True, "tied": True},
+        {"activation": "gelu", "embed_norm": True, "tied": True, "epsilon": 1e-12},
     ],
 )
 def test_bert_saves_and_trains(options):
@@ -126,6 +127,7 @@ def test_layers_keep_their_arguments():
     x = np.random.RandomState(0).normal(size=(3, 5, 12)).astype("float32")
     places = np.array([[0, 3], [1, 4], [2, 2]], "int32")
     arguments = {"vocab_size": 17, "num_hiddens": 12, "activation": "gelu", "tied": True, "seed": 2}
+    arguments |= {"epsilon": 1e-3}
     table = np.random.RandomState(1).normal(size=(17, 12)).astype("float32")
     check_layer(
         models.MaskLM,
@@ -137,6 +139,7 @@ def test_layers_keep_their_arguments():
     )
     check_layer(models.NextSentencePrediction, {"seed": 4}, x[:, 0], mixed_precision=False)
     encoder = {**SIZES, "dropout_rate": 0.2, "activation": "gelu", "embed_norm": True}
+    encoder |= {"epsilon": 1e-3}
     check_layer(
         models.BERTEncoder,
         encoder,
@@ -168,6 +171,16 @@ def test_masked_words_are_read_at_their_positions():
     centred = hidden - hidden.mean(-1, keepdims=True)
     normed = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * gamma + beta
     np.testing.assert_allclose(found, normed @ out + out_bias, atol=1e-5)
+
+
+def test_every_norm_of_a_bert_has_its_epsilon():
+    """Under a wrong one a checkpoint of elsewhere computes something else, a little."""
+    heads = [make(embed_norm=True, epsilon=0.25) for make in HEADS.values()]
+    for model in (models.BERTModel(**SIZES, embed_norm=True, epsilon=0.25), *heads):
+        layers = list(model._flatten_layers())
+        norms = [one for one in layers if isinstance(one, keras.layers.LayerNormalization)]
+        assert len(norms) == 5 + isinstance(model, models.BERTModel)
+        assert {one.epsilon for one in norms} == {0.25}
 
 
 def test_tied_words_are_scored_by_their_embedding():

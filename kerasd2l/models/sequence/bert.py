@@ -33,6 +33,7 @@ class BERTEncoder(keras.layers.Layer):
         activation: of the networks. Default: "relu", as in the book; BERT's own is "gelu".
         embed_norm: bool, normalize and drop the sum h before the blocks, as BERT itself does and
             the book does not. Default: False.
+        epsilon: float > 0, of all norms. Default: 1e-5, as in the book; BERT's own is 1e-12.
         seed: int or None, of weights and dropout.
         **kwargs: of `keras.layers.Layer`.
 
@@ -68,6 +69,7 @@ class BERTEncoder(keras.layers.Layer):
         max_len: int = 1000,
         activation: str = "relu",
         embed_norm: bool = False,
+        epsilon: float = 1e-5,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -76,7 +78,7 @@ class BERTEncoder(keras.layers.Layer):
         self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
         self.ffn_num_hiddens, self.num_heads = ffn_num_hiddens, num_heads
         self.dropout_rate, self.max_len, self.seed = dropout_rate, max_len, seed
-        self.activation, self.embed_norm = activation, embed_norm
+        self.activation, self.embed_norm, self.epsilon = activation, embed_norm, epsilon
         policy = self.dtype_policy
 
         def embedding(rows: int, place: int, name: str) -> Embedding:
@@ -91,7 +93,7 @@ class BERTEncoder(keras.layers.Layer):
         self.norm: Any = None
         self.dropout: Any = None
         if embed_norm:
-            self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="norm")
+            self.norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=policy, name="norm")
             self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 3), name="dropout")
         self.blocks = [
             TransformerEncoderBlock(
@@ -101,6 +103,7 @@ class BERTEncoder(keras.layers.Layer):
                 dropout_rate,
                 use_bias=True,
                 activation=activation,
+                epsilon=epsilon,
                 seed=drawn(seed, 1000 * i),
                 dtype=policy,
                 name=f"block{i}",
@@ -133,7 +136,7 @@ class BERTEncoder(keras.layers.Layer):
     def arguments(self) -> dict[str, Any]:
         """The arguments it was made with, which the models around it share."""
         names = ["vocab_size", "num_hiddens", "ffn_num_hiddens", "num_heads", "num_layers"]
-        names += ["dropout_rate", "max_len", "activation", "embed_norm", "seed"]
+        names += ["dropout_rate", "max_len", "activation", "embed_norm", "epsilon", "seed"]
         return {name: getattr(self, name) for name in names}
 
     def get_config(self):
@@ -157,6 +160,7 @@ class BERTModel(keras.Model):
         max_len: int, the longest sequence. Default: 1000, as in the book.
         activation: of networks and of MaskLM. Default: "relu", as in the book.
         embed_norm: bool, see `BERTEncoder`. Default: False.
+        epsilon: float > 0, of all norms. Default: 1e-5, as in the book; BERT's own is 1e-12.
         tied: bool, the table of tokens also makes MaskLM's logits. Default: False, as in the book.
         seed: int or None, of weights and dropout.
         name: str, name of the model.
@@ -195,6 +199,7 @@ class BERTModel(keras.Model):
         max_len: int = 1000,
         activation: str = "relu",
         embed_norm: bool = False,
+        epsilon: float = 1e-5,
         tied: bool = False,
         seed: int | None = None,
         name: str = "bert",
@@ -202,11 +207,12 @@ class BERTModel(keras.Model):
     ):
         super().__init__(name=name, **kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
-        options = (dropout_rate, max_len, activation, embed_norm, seed)
+        options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
         self.encoder = BERTEncoder(*sizes, *options, name="encoder")
         self.tied = tied
         self.hidden = pooler(num_hiddens, drawn(seed, 11))
-        self.mlm = MaskLM(vocab_size, num_hiddens, activation, tied, drawn(seed, 12), name="mlm")
+        head = (vocab_size, num_hiddens, activation, tied, epsilon, drawn(seed, 12))
+        self.mlm = MaskLM(*head, name="mlm")
         self.nsp = NextSentencePrediction(drawn(seed, 15), name="nsp")
 
     def build(self, input_shape):

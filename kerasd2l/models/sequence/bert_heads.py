@@ -29,13 +29,14 @@ class _FineTuned(keras.Model):
         max_len: int = 1000,
         activation: str = "relu",
         embed_norm: bool = False,
+        epsilon: float = 1e-5,
         seed: int | None = None,
         **kwargs: Any,
     ):
         check_sizes(num_outputs=num_outputs)
         super().__init__(**kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
-        options = (dropout_rate, max_len, activation, embed_norm, seed)
+        options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
         self.encoder = BERTEncoder(*sizes, *options, name="encoder")
         self.hidden: Any = None
         self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 12), name="dropout")
@@ -90,7 +91,8 @@ class BERTClassifier(_FineTuned):
     Args:
         num_classes: int K >= 1; 1: a number instead of classes, as for the likeness of two texts.
         **arguments: vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers, dropout_rate,
-            max_len, activation, embed_norm and seed of `BERTEncoder`; those of `keras.Model`.
+            max_len, activation, embed_norm, epsilon and seed of `BERTEncoder`; those of
+            `keras.Model`.
 
     Call arguments:
         inputs: dict of tokens (B, T) int, segments (B, T) int and valid_lens (B,) int.
@@ -134,7 +136,8 @@ class BERTTagger(_FineTuned):
     Args:
         num_classes: int K >= 1.
         **arguments: vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers, dropout_rate,
-            max_len, activation, embed_norm and seed of `BERTEncoder`; those of `keras.Model`.
+            max_len, activation, embed_norm, epsilon and seed of `BERTEncoder`; those of
+            `keras.Model`.
 
     Call arguments:
         inputs: dict of tokens (B, T) int, segments (B, T) int and valid_lens (B,) int.
@@ -178,7 +181,8 @@ class BERTSpan(_FineTuned):
 
     Args:
         **arguments: vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers, dropout_rate,
-            max_len, activation, embed_norm and seed of `BERTEncoder`; those of `keras.Model`.
+            max_len, activation, embed_norm, epsilon and seed of `BERTEncoder`; those of
+            `keras.Model`.
 
     Call arguments:
         inputs: dict of tokens (B, T) int, segments (B, T) int and valid_lens (B,) int; the

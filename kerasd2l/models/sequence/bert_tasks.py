@@ -25,6 +25,7 @@ class MaskLM(keras.layers.Layer):
         activation: f. Default: "relu", as in the book.
         tied: bool, W_2 is the table of an embedding, given to each call. Default: False, as in the
             book; BERT itself ties them.
+        epsilon: float > 0, of the norm. Default: 1e-5; BERT's own is 1e-12.
         seed: int or None, of weights.
         **kwargs: of `keras.layers.Layer`.
 
@@ -50,13 +51,15 @@ class MaskLM(keras.layers.Layer):
         num_hiddens: int,
         activation: str = "relu",
         tied: bool = False,
+        epsilon: float = 1e-5,
         seed: int | None = None,
         **kwargs: Any,
     ):
         check_sizes(vocab_size=vocab_size, num_hiddens=num_hiddens)
         super().__init__(**kwargs)
         self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
-        self.activation, self.tied, self.seed = activation, tied, seed
+        self.activation, self.tied = activation, tied
+        self.epsilon, self.seed = epsilon, seed
         policy = self.dtype_policy
         glorot = keras.initializers.GlorotUniform
         self.dense = keras.layers.Dense(
@@ -66,7 +69,7 @@ class MaskLM(keras.layers.Layer):
             dtype=policy,
             name="dense",
         )
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, dtype=policy, name="norm")
+        self.norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=policy, name="norm")
         self.output_dense = None
         if not tied:
             self.output_dense = keras.layers.Dense(
@@ -99,7 +102,7 @@ class MaskLM(keras.layers.Layer):
         return keras.KerasTensor((*pred_positions.shape, self.vocab_size), "float32")
 
     def get_config(self):
-        names = ("vocab_size", "num_hiddens", "activation", "tied", "seed")
+        names = ("vocab_size", "num_hiddens", "activation", "tied", "epsilon", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
