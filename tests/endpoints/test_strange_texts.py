@@ -49,7 +49,8 @@ def characters(vocab_size):
 
 def writer(model, assets):
     made = endpoints.text_generator(models.step_by_step, num_tokens=3)
-    return made[:1] if isinstance(model, models.GPT) else made, model, assets
+    letters = assets["tokenizer"]["level"] == "char" and not isinstance(model, models.GPT)
+    return made if letters else made[:1], model, assets  # once, since it takes seconds
 
 
 BERT = words(*bert_inputs.RESERVED, max_len=12, **NAMES)
@@ -106,13 +107,9 @@ KINDS = {
         models.GPT(9, num_hiddens=8, num_layers=1, num_heads=2, max_len=7), characters(9)
     ),
     "translator": translator,
-    "sentences, TextCNN": lambda: (
+    "sentences": lambda: (
         endpoints.sentence_classifier(example=["good"])[:1],
         *sentences(models.textcnn, num_channels=(3, 3, 3)),
-    ),
-    "sentences, BiRNN": lambda: (
-        endpoints.sentence_classifier(example=["good"])[:1],
-        *sentences(models.birnn, num_hiddens=3, num_layers=1),
     ),
     "pairs": lambda: (
         endpoints.pair_classifier(example=[("good", "bad")])[:1],
@@ -121,9 +118,6 @@ KINDS = {
     "BERT, masks": lambda: bert(endpoints.masked_words(example=["a"]), models.BERTModel),
     "BERT, one text": lambda: bert(
         endpoints.bert_classifier(example=["a"]), models.BERTClassifier, 3
-    ),
-    "BERT, two texts": lambda: bert(
-        endpoints.bert_classifier(example=["a"], second=["b"]), models.BERTClassifier, 3
     ),
     "BERT, inference": lambda: bert(
         endpoints.bert_inference(example=[("a", "b")]), models.BERTClassifier, 3

@@ -143,7 +143,7 @@ def translation_report(
     if not 1 <= beam_size <= 100:
         raise ValueError(f"`beam_size` must be 1 to 100. Received: beam_size={beam_size}.")
     if len(set(model)) < len(model):
-        raise ValueError(f"`model` must name each folder once. Received: model={','.join(model)}.")
+        raise ValueError(f"`model` must be different folders. Received: model={','.join(model)}.")
     if not lengths or min(lengths) < 1 or sorted(set(lengths)) != list(lengths):
         raise ValueError(f"`lengths` must be rising numbers of words. Received: lengths={lengths}.")
     endpoints.check_length_exponent(length_exponent)
