@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.convert.reading import Checkpoint, ConvertError
+from kerasd2l.convert.bert import built_bert, heads_there
+from kerasd2l.convert.reading import Checkpoint
 from kerasd2l.convert.rules import (
     Family,
     Plan,
@@ -25,6 +26,7 @@ from kerasd2l.convert.rules import (
     renumber,
     same,
     shape_of,
+    with_heads,
 )
 from kerasd2l.data import bert_inputs
 
@@ -59,7 +61,7 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
     rules = [
         *same("encoder/token_embedding/embeddings", "encoder.token_embedding.weight"),
         *same("encoder/segment_embedding/embeddings", "encoder.segment_embedding.weight"),
-        Rule("encoder/positions/embeddings", ("encoder.pos_embedding",), lambda p: p[0]),
+        Rule("encoder/positions/embeddings", ("encoder.pos_embedding",), lambda p: p.squeeze(0)),
     ]
     for i in range(layers):
         rules += _block(f"encoder/block{i + 1}", f"encoder.blks.{i}", use_bias=True)
@@ -72,32 +74,9 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
         ],
         "nsp": dense("nsp/dense", "nsp.output"),
     }
-    fresh = [part for part in heads if not any(name.startswith(f"{part}.") for name in arrays)]
-    rules += [rule for part in heads if part not in fresh for rule in heads[part]]
+    more, fresh = heads_there(arrays, heads, {part: f"{part}." for part in heads})
     words = bert_inputs.TOKENIZER.to_assets()
-    return Plan(lambda: built_bert(arguments), rules, arrays, fresh, tokens, words)
-
-
-def with_heads(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Require the number of heads, which no weight tells.
-
-    Raises:
-        ConvertError: it is not there.
-    """
-    if "num_heads" not in arguments:
-        raise ConvertError(
-            "the weights do not tell the number of heads of the attention. Give it: "
-            "--set num_heads=N."
-        )
-    return arguments
-
-
-def built_bert(arguments: Mapping[str, Any]) -> Any:
-    """Build a BERTModel for texts of any length."""
-    model = models.BERTModel(**arguments)
-    texts = dict.fromkeys(("tokens", "segments", "pred_positions"), (None, None))
-    model.build({**texts, "valid_lens": (None,)})
-    return model
+    return Plan(lambda: built_bert(arguments), rules + more, arrays, fresh, tokens, words)
 
 
 def _block(ours: str, theirs: str, use_bias: bool, decoder: bool = False) -> list[Rule]:

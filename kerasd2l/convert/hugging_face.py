@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.convert.d2l import built_bert, with_heads
+from kerasd2l.convert.bert import built_bert, heads_there
 from kerasd2l.convert.reading import Checkpoint, ConvertError
 from kerasd2l.convert.rules import (
     Family,
@@ -21,6 +21,7 @@ from kerasd2l.convert.rules import (
     renumber,
     same,
     shape_of,
+    with_heads,
 )
 from kerasd2l.data.text import Tokenizer
 
@@ -84,10 +85,9 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
                 f"{pieces} of {len(tokens)} tokens are pieces of words (##): words are read whole, "
                 "one that is not in the vocabulary counts as <unk>"
             )
-    rules, heads = _encoder(arrays, bert, layers), _heads(arrays, bert, tied)
     theirs = {"hidden": f"{bert}pooler.", "mlm": "cls.predictions.", "nsp": "cls.seq_relationship."}
-    fresh = [part for part in heads if not any(name.startswith(theirs[part]) for name in arrays)]
-    rules += [rule for part in heads if part not in fresh for rule in heads[part]]
+    more, fresh = heads_there(arrays, _heads(arrays, bert, tied), theirs)
+    rules = _encoder(arrays, bert, layers) + more
     arguments |= {"embed_norm": True, "tied": tied}
     return Plan(lambda: built_bert(arguments), rules, arrays, fresh, tokens, words, remarks)
 

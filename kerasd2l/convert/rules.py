@@ -223,6 +223,20 @@ def agree(arguments: Mapping[str, Any], settings: Mapping[str, Any], who: str) -
     return {**arguments, **settings}
 
 
+def with_heads(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Require the number of heads, which no weight tells.
+
+    Raises:
+        ConvertError: it is not there.
+    """
+    if "num_heads" not in arguments:
+        raise ConvertError(
+            "the weights do not tell the number of heads of the attention. Give it: "
+            "--set num_heads=N."
+        )
+    return arguments
+
+
 def renumber(
     arrays: Mapping[str, np.ndarray],
     names: Iterable[str],

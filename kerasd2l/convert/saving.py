@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kerasd2l.convert.conversion import Converted
 from kerasd2l.run import Run, RunError, save_keras, versions
 
 # The run that a converted BERT looks like: its signatures are those that `kerasd2l export` writes.
 RECIPE = "natural_language_processing_pretraining/bert_pretraining"
+_PAIRS = (
+    16  # at once, in an evaluation; 512 for BERT base have weights of attention of 6 GB a block
+)
 
 
 def is_folder(out: Path) -> bool:
@@ -35,8 +40,13 @@ def save(converted: Converted, out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_keras(converted.model, out)
         return out
-    options = {"converted": str(converted.path)}
-    run = Run(path=out, recipe=RECIPE, options=options, versions=versions())
+    run = Run(
+        path=out,
+        recipe=RECIPE,
+        arguments=_arguments(converted.model.encoder.arguments),
+        options={"converted": str(converted.path)},
+        versions=versions(),
+    )
     with run.owned():
         run.start()
         try:
@@ -46,6 +56,12 @@ def save(converted: Converted, out: Path) -> Path:
             run.discard()
             raise
     return run.model
+
+
+def _arguments(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the recipe calls the sizes of an encoder; pairs as long as it can read."""
+    names = ("num_hiddens", "ffn_num_hiddens", "num_heads", "num_layers", "dropout_rate", "max_len")
+    return {**{name: encoder[name] for name in names}, "batch_size": _PAIRS}
 
 
 def check_free(out: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from checkpoints import HERE, answers_of, copied
+from checkpoints import HERE, answers_of, arrays_of, copied
 from click.testing import CliRunner
 
 import kerasd2l
@@ -17,6 +17,7 @@ from kerasd2l.data import Source
 from kerasd2l.export import export_run, load_model, recipe_of
 from kerasd2l.run import open_run
 from kerasd2l.training.fit import load_data
+from kerasd2l.training.same_data import check_names
 
 
 def call(*words):
@@ -82,6 +83,22 @@ def test_fine_tuning_begins_from_the_folder(folder, name):
         ours, theirs = getattr(head, part).weights, getattr(before, part).weights
         for mine, other in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(mine.numpy(), other.numpy())
+
+
+def test_the_folder_knows_the_sizes_of_its_model(tmp_path):
+    """`kerasd2l evaluate` asks its recipe for pairs as long as the model reads."""
+    pytest.importorskip("safetensors")
+    arrays, out = arrays_of("d2l_bert"), tmp_path / "d2l"
+    arrays["encoder.pos_embedding"] = np.zeros((1, 40, 6), "float32")
+    words = (copied("d2l_bert", tmp_path, arrays), "--to", "bert", "--set", "num_heads=3")
+    assert call(*words, "--out", out).exit_code == 0
+    run = open_run(out)
+    known = Source("builtin", assets=run.read("assets.json"))
+    data = load_data(recipe_of(run), known)
+    check_names(run, data)
+    assert data.features["tokens"].shape == (40,)
+    batch = next(iter(data.test))[0]
+    assert load_model(run.model)(batch)["mlm"].shape[-1] == 12
 
 
 @pytest.mark.slow

@@ -34,6 +34,13 @@ def test_an_array_of_another_shape_or_kind_is_named(case, change, tmp_path):
     assert name in line
 
 
+def test_positions_of_two_models_are_not_taken_for_those_of_one(tmp_path):
+    arrays = arrays_of("d2l_bert")
+    arrays["encoder.pos_embedding"] = np.repeat(arrays["encoder.pos_embedding"], 2, axis=0)
+    line = refusal("d2l_bert", copied("d2l_bert", tmp_path, arrays))
+    assert "of another shape: encoder.pos_embedding (2, 7, 6)" in line
+
+
 def test_every_array_that_is_not_there_is_named(tmp_path):
     """The whole of each file is needed: no rule passes over what it should take."""
     for case in NAMES:
