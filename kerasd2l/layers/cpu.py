@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import keras
 
@@ -36,3 +37,27 @@ def _quick_trial() -> bool:
         except (tf.errors.OpError, ValueError):
             return False
     return True
+
+
+def as_one_graph(function: Callable) -> Callable:
+    """Let TensorFlow run a function of many small operations as one graph, in eager mode as well.
+
+    Numbers among its arguments are constants of the graph. Other backends call it as it is.
+    """
+
+    @functools.lru_cache
+    def graph():
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True, autograph=False)
+
+    @functools.wraps(function)
+    def call(*arguments):
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            if tf.executing_eagerly():
+                return graph()(*arguments)
+        return function(*arguments)
+
+    return call
