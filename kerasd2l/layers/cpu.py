@@ -44,20 +44,24 @@ def as_one_graph(function: Callable) -> Callable:
 
     Numbers among its arguments are constants of the graph. Other backends call it as it is.
     """
-
-    @functools.lru_cache
-    def graph():
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True, autograph=False)
+    graph = functools.cache(lambda: _quick_graph(function))
 
     @functools.wraps(function)
     def call(*arguments):
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            if tf.executing_eagerly():
-                return graph()(*arguments)
-        return function(*arguments)
+        return (graph() if _quick_and_eager() else function)(*arguments)
 
     return call
+
+
+def _quick_graph(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def _quick_and_eager() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.executing_eagerly()

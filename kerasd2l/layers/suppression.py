@@ -97,11 +97,11 @@ def _suppress(boxes, scores, alive, class_ids, iou_threshold):
     boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
     order = ops.argsort(-scores, axis=1)
     ordered = [take_rows(x, order) for x in (boxes, alive, class_ids)]
-    keep = (_in_one_call if on_tensorflow_cpu() else _in_rounds)(*ordered, iou_threshold)
+    keep = (_quick_suppression if on_tensorflow_cpu() else _in_rounds)(*ordered, iou_threshold)
     return take_rows(keep, ops.argsort(order, axis=1))
 
 
-def _in_one_call(boxes, alive, class_ids, iou_threshold):
+def _quick_suppression(boxes, alive, class_ids, iou_threshold):
     """Suppress boxes that are in the order of their scores, by TensorFlow's operation."""
     import tensorflow as tf
 
@@ -204,8 +204,9 @@ def multibox_detection(
     Example:
         >>> anchors = [[0.1, 0.08, 0.52, 0.92], [0.08, 0.2, 0.56, 0.95]]
         >>> probs = [[[0, 0], [0.9, 0.8]]]
-        >>> multibox_detection(probs, [[0.0] * 8], anchors)[0, :, :2].numpy().round(1).tolist()
-        [[0.0, 0.9], [-1.0, 0.8]]
+        >>> multibox_detection(probs, [[0.0] * 8], anchors)[0, :, :2].numpy()
+        array([[ 0. ,  0.9],
+               [-1. ,  0.8]], dtype=float32)
     """
     cls_probs = as_boxes(cls_probs, "cls_probs", None)
     offset_preds = as_boxes(offset_preds, "offset_preds", None)

@@ -30,7 +30,7 @@ PROBS = np.array([[0, 0, 0, 0], [0.9, 0.8, 0.7, 0.1], [0.1, 0.2, 0.3, 0.9]], "f"
 def way(request, monkeypatch):
     """Both ways: TensorFlow's operation on a CPU, and the one for every other machine."""
     if request.param == "rounds":
-        monkeypatch.setattr(suppression, "_in_one_call", suppression._in_rounds)
+        monkeypatch.setattr(suppression, "_quick_suppression", suppression._in_rounds)
         for name in ("_suppress", "_detect"):  # not the graphs that were made with the other way
             monkeypatch.setattr(suppression, name, getattr(suppression, name).__wrapped__)
 
