@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = attach(
         "AddNorm": "transformer_parts",
         "AdditiveAttention": "attention",
         "BatchNormalization": "batch_normalization",
+        "BilinearKernel": "initializers",
         "BilinearUpSampling2D": "upsampling",
         "CenteredLayer": "custom",
         "ConstantPadding1D": "padding",
