@@ -138,3 +138,65 @@ def heatmap(axes: Any, values: Any, *, title: str = "", numbers: str | None = "{
             colour = "white" if value <= middle else "black"
             axes.text(j, i, numbers.format(value), ha="center", va="center", color=colour, size=8)
     return image
+
+
+def bbox_to_rect(bbox: Any, color: Any) -> Any:
+    """Return the matplotlib Rectangle of a box in pixels, to be added to a panel.
+
+    Args:
+        bbox: (4,) numbers, x1, y1, x2, y2.
+        color: matplotlib colour of the edge.
+    """
+    from matplotlib.patches import Rectangle
+
+    x1, y1, x2, y2 = (float(v) for v in np.asarray(bbox))
+    return Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linewidth=2)
+
+
+def show_bboxes(
+    axes: Any, bboxes: Any, labels: Sequence[str] | str | None = None, colors: Any = None
+) -> None:
+    """Draw boxes with their names into a panel that shows a picture: the book's `show_bboxes`.
+
+    Args:
+        axes: matplotlib Axes.
+        bboxes: (n, 4) numbers, corners in pixels.
+        labels: a text for each box; may be shorter.
+        colors: a colour or several that take turns. Default: blue, green, red, magenta, cyan.
+    """
+    labels = [labels] if isinstance(labels, str) else list(labels or ())
+    colors = [colors] if isinstance(colors, str) else list(colors or ("b", "g", "r", "m", "c"))
+    for i, bbox in enumerate(np.asarray(bboxes, float).reshape(-1, 4)):
+        color = colors[i % len(colors)]
+        axes.add_patch(bbox_to_rect(bbox, color))
+        if i < len(labels):
+            axes.text(
+                *bbox[:2],
+                labels[i],
+                va="center",
+                ha="center",
+                size=8,
+                color="k" if color == "w" else "w",
+                bbox={"facecolor": color, "lw": 0, "pad": 2},
+                clip_on=True,
+            )
+
+
+def boxes_on_pictures(
+    images: Sequence[Any], boxes: Sequence[Any], labels: Sequence[Any] = (), titles: Any = ()
+) -> Figure:
+    """Draw pictures beside each other, each with its boxes.
+
+    Args:
+        images: arrays (H, W, 3).
+        boxes: for each picture (n, 4) numbers, corners in pixels.
+        labels: for each picture the texts of its boxes.
+        titles: a text for each picture; may be shorter.
+    """
+    figure, panels = new_figure(1, len(images), width=4.5, height=3.3)
+    for i, axes in enumerate(panels[0]):
+        axes.imshow(np.asarray(images[i]))
+        axes.set_axis_off()
+        axes.set_title(titles[i] if i < len(titles) else "", fontsize=9)
+        show_bboxes(axes, boxes[i], labels[i] if i < len(labels) else None)
+    return figure

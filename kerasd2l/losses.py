@@ -223,7 +223,7 @@ def sigmoid_bce(logits: Any, labels: Any, mask: Any = None) -> Any:
         >>> round(float(loss[0]), 4)
         0.9352
     """
-    losses = _sigmoid_losses(labels, logits)
+    losses = sigmoid_losses(labels, logits)
     if mask is not None:
         losses = losses * ops.cast(ops.convert_to_tensor(mask), losses.dtype)
     return ops.mean(losses, axis=-1)
@@ -258,10 +258,10 @@ class SigmoidBCELoss(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, **kwargs)
 
     def call(self, y_true, y_pred):
-        return _sigmoid_losses(y_true, y_pred)
+        return sigmoid_losses(y_true, y_pred)
 
 
-def _sigmoid_losses(labels: Any, logits: Any) -> Any:
+def sigmoid_losses(labels: Any, logits: Any) -> Any:
     """Return softplus(x) - y x: the cross-entropy without an overflow."""
     logits = ops.convert_to_tensor(logits)
     labels = ops.cast(ops.convert_to_tensor(labels), logits.dtype)

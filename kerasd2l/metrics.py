@@ -5,8 +5,10 @@ from __future__ import annotations
 import collections
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -243,3 +245,97 @@ def bleu(pred: str | Sequence[str], label: str | Sequence[str], k: int) -> float
 
 def _ngrams(words: Sequence[str], n: int) -> collections.Counter:
     return collections.Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def average_precision(
+    labels: Sequence[Any],
+    detections: Sequence[Any],
+    num_classes: int,
+    *,
+    iou_threshold: float = 0.5,
+    max_detections: int = 100,
+) -> np.ndarray:
+    """Compute how well boxes were found, class by class: COCO's AP at one IoU.
+
+    The detections of a class are gone through, the surest first: one is right if it overlaps an
+    object that none before it took by `iou_threshold`. AP is the mean of 101 precisions, at recalls
+    0, 0.01, ..., 1, each the best one at that recall or a larger one. AP50 is that at 0.5; COCO's
+    AP is the mean over 0.5, 0.55, ..., 0.95. Section: "ssd".
+
+    Args:
+        labels: for each picture (G, 5) numbers: class, x1, y1, x2, y2; a negative class is padding.
+        detections: for each picture (N, 6) numbers: class, score, x1, y1, x2, y2, as
+            `layers.multibox_detection` gives them; a negative class is no detection.
+        num_classes: int >= 1, K.
+        iou_threshold: float in (0, 1]. Default: 0.5.
+        max_detections: int >= 1, of a class in a picture; the surest ones count. Default: 100.
+
+    Returns:
+        (K,) float64; NaN for a class without objects.
+
+    Raises:
+        ValueError: another number of pictures with labels than with detections, or arrays that are
+            not those above.
+
+    Example:
+        >>> labels = [[[0, 0, 0, 2, 2], [0, 5, 5, 6, 6]]]
+        >>> average_precision(labels, [[[0, 0.9, 0, 0, 2, 2.1]]], 1).round(4).tolist()
+        [0.505]
+
+    Reference:
+        Lin et al., Microsoft COCO: common objects in context, 2014.
+    """
+    if len(labels) != len(detections):
+        raise ValueError(
+            "`labels` and `detections` must be of the same pictures. "
+            f"Received: {len(labels)} and {len(detections)} pictures."
+        )
+    truths = [_rows("labels", rows, 5) for rows in labels]
+    guesses = [_rows("detections", rows, 6) for rows in detections]
+    results = np.full(num_classes, np.nan)
+    for kind in range(num_classes):
+        objects = [rows[rows[:, 0] == kind, 1:] for rows in truths]
+        number = sum(map(len, objects))
+        if not number:
+            continue
+        scores, hits = [], []
+        for boxes, rows in zip(objects, guesses, strict=True):
+            rows = rows[rows[:, 0] == kind]
+            rows = rows[np.argsort(-rows[:, 1], kind="stable")[:max_detections]]
+            scores.append(rows[:, 1])
+            hits.append(_hits(boxes, rows[:, 2:], iou_threshold))
+        order = np.argsort(-np.concatenate(scores), kind="stable")
+        right = np.cumsum(np.concatenate(hits)[order])
+        precision = right / np.arange(1, len(right) + 1)
+        best = np.maximum.accumulate(precision[::-1])[::-1]  # at that recall or a larger one
+        places = np.searchsorted(right / number, np.linspace(0, 1, 101))
+        results[kind] = np.append(best, 0.0)[places].mean()
+    return results
+
+
+def _rows(name: str, rows: Any, width: int) -> np.ndarray:
+    """Return the rows of a picture as an array (n, width)."""
+    array = np.asarray(rows, "float64")
+    array = array.reshape(0, width) if array.size == 0 else array
+    if array.ndim != 2 or array.shape[1] != width:
+        raise ValueError(
+            f"`{name}` must be (n, {width}) numbers for each picture. Received: {array.shape}."
+        )
+    return array
+
+
+def _hits(objects: np.ndarray, boxes: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Say of each box, the surest first, whether it finds an object that is not found yet."""
+    upper = np.maximum(boxes[:, None, :2], objects[None, :, :2])
+    lower = np.minimum(boxes[:, None, 2:], objects[None, :, 2:])
+    shared = np.prod(np.maximum(lower - upper, 0), axis=-1)  # (boxes, objects)
+    areas = [np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=-1) for x in (boxes, objects)]
+    union = areas[0][:, None] + areas[1] - shared
+    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    hits = np.zeros(len(boxes), bool)
+    for i in range(len(boxes) if len(objects) else 0):
+        best = len(objects) - 1 - int(np.argmax(iou[i, ::-1]))  # of two alike COCO takes the last
+        hits[i] = iou[i, best] >= min(iou_threshold, 1 - 1e-10)
+        if hits[i]:
+            iou[:, best] = -1  # taken
+    return hits

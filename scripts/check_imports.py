@@ -27,11 +27,12 @@ ALLOWED: dict[str, set[str]] = {
     "figures": set(),
     "layers": set(),
     "losses": set(),
+    "detection_losses": {"losses"},
     "metrics": set(),
     "pixels": set(),
     "data": {"recipe", "pixels"},
     "optimizers": set(),
-    "models": {"layers", "losses"},
+    "models": {"layers", "losses", "detection_losses"},
     "scratch": {"layers", "losses"},
     "decoding": {"layers"},
     "cluster": {"run"},
@@ -43,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
         "data",
         "models",
         "losses",
+        "detection_losses",
         "metrics",
         "optimizers",
         "layers",
@@ -68,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["chapters"] = set(ALLOWED) - {"cli", "convert", "serving", "finding"}
 
-WITHOUT_TENSORFLOW = {"layers", "models", "losses", "metrics", "optimizers"}
+WITHOUT_TENSORFLOW = {"layers", "models", "losses", "detection_losses", "metrics", "optimizers"}
 # An own `train_step` needs the tape; `_quick...` is the branch of a layer behind a backend check.
 MAY_USE_TENSORFLOW = ("train_step", "_quick")
 MAY_READ_ENVIRONMENT = {

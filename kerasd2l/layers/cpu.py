@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import keras
 
@@ -36,3 +37,31 @@ def _quick_trial() -> bool:
         except (tf.errors.OpError, ValueError):
             return False
     return True
+
+
+def as_one_graph(function: Callable) -> Callable:
+    """Let TensorFlow run a function of many small operations as one graph, in eager mode as well.
+
+    Numbers among its arguments are constants of the graph. Other backends call it as it is.
+    """
+    graph = functools.cache(lambda: _quick_graph(function))
+
+    @functools.wraps(function)
+    def call(*arguments):
+        return (graph() if _quick_and_eager() else function)(*arguments)
+
+    return call
+
+
+def _quick_graph(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def _quick_and_eager() -> bool:
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.executing_eagerly()

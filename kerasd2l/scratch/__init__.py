@@ -82,6 +82,7 @@ _EXPORTS = {
         "scale_gradient",
         "truncation_factors",
     ),
+    "transposed_convolution": ("kernel2matrix", "trans_conv"),
     "weight_decay": (
         "WeightDecayScratch",
         "constrained",
