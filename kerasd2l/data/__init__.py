@@ -3,9 +3,15 @@
 from kerasd2l._lazy import attach
 
 _MODULES = (
+    "annotation_files",
+    "annotation_tree",
+    "annotations",
     "archive",
     "bert_inputs",
+    "box_batches",
+    "box_sets",
     "bpe",
+    "decoded",
     "downloads",
     "huffman",
     "idx",
@@ -17,6 +23,7 @@ _MODULES = (
     "source",
     "subwords",
     "text",
+    "tfds_boxes",
     "tfds_sets",
     "token_embedding",
     "vectors",
@@ -26,6 +33,8 @@ _MODULES = (
 )
 _SETS = (
     "acceptability",
+    "bananas",
+    "box_folder",
     "cifar10",
     "diabetes",
     "digits",
@@ -38,6 +47,7 @@ _SETS = (
     "mnist",
     "names",
     "ptb",
+    "scenes",
     "shakespeare",
     "shapes",
     "snli",
@@ -58,7 +68,7 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
-    | {"get_tokens_and_segments": "bert_inputs"}
+    | {"BoxSet": "box_sets", "get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
