@@ -56,13 +56,13 @@ def load(
     if size is None:
         raise ValueError("`resize` must be given: pictures with boxes have different sizes.")
     found = tfds_sets.builder(name, source.tfds_dir)
-    keys = _keys(found)
+    names_of = keys(found)
     tfds_sets.prepare(found, name)
-    there = list(found.info.features[keys[1]].feature[keys[3]].names)
+    there = list(found.info.features[names_of[1]].feature[names_of[3]].names)
     names = class_names_of(source, there, name)
     number = np.array([names.index(class_name) for class_name in there], np.int32)
     splits = {
-        ours: _read(found, theirs, keys, size, number)
+        ours: _read(found, theirs, names_of, size, number)
         for ours, theirs in tfds_sets.splits(found).items()
     }
     train = splits["train"]
@@ -92,8 +92,12 @@ def load(
 Row = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _keys(found: Any) -> tuple[str, str, str, str]:
-    """Return the names of picture and objects, and of box and label among the objects' features."""
+def keys(found: Any) -> tuple[str, str, str, str]:
+    """Return the names of picture and objects, and of box and label among the objects' features.
+
+    Raises:
+        DataError: the set is none for object detection.
+    """
     features = found.info.features or {}
     if not hasattr(features, "items"):
         features = {}
@@ -112,10 +116,10 @@ def _keys(found: Any) -> tuple[str, str, str, str]:
 
 
 def _read(
-    found: Any, split: str, keys: tuple[str, ...], size: tuple[int, int], number: np.ndarray
+    found: Any, split: str, names_of: tuple[str, ...], size: tuple[int, int], number: np.ndarray
 ) -> list[Row]:
     """Read a split: pixels, classes and boxes of each picture, in the order of TFDS' ids."""
-    key, objects, box, label = keys
+    key, objects, box, label = names_of
     rows = []
     for place, example in tfds_sets.examples(found, split):
         pixels = example[key]

@@ -163,7 +163,7 @@ def prepare(found: Any, name: str) -> None:
             f"({found.data_dir}). Set TFDS_DATA_DIR or HOME."
         )
     try:
-        found.download_andprepare()
+        found.download_and_prepare()
     except Exception as error:  # whatever a builder's own code and the network may raise
         raise DataError(
             f"{name} is not prepared under {found.data_dir}, and TFDS cannot prepare it here: "

@@ -212,7 +212,7 @@ def load_boxes(
             return box_batches.from_arrays(found.x, labels, resize=size, **options)
 
         def transform(x: tf.Tensor, labels: tf.Tensor, objects: tf.Tensor) -> Any:
-            numbers = tf.constant(range(1, most + 1), tf.uint8)[:, None, None]
+            numbers = np.arange(1, most + 1, dtype=np.uint8)[:, None, None]
             of_each = tf.equal(objects[:, None], numbers)
             of_each = nearest(tf.cast(of_each, tf.uint8), size)  # (B, G, H, W)
             return pipeline.scale_images(x, size), {"labels": labels, "masks": of_each}
