@@ -7,6 +7,7 @@ _MODULES = (
     "annotation_tree",
     "annotations",
     "archive",
+    "augmentation",
     "bert_inputs",
     "box_batches",
     "box_sets",

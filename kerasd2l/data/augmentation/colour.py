@@ -101,7 +101,7 @@ def _saturate(x: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def _turn(x: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
-    return tf.image.adjust_hue(x, part)
+    return tf.clip_by_value(tf.image.adjust_hue(x, part), 0.0, 1.0)  # it rounds over the edge
 
 
 _CHANGES = (  # name, change, whether grey pictures have it
