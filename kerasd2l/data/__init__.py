@@ -16,6 +16,10 @@ _MODULES = (
     "downloads",
     "huffman",
     "idx",
+    "mask_batches",
+    "mask_sets",
+    "mask_tree",
+    "masks",
     "pickled",
     "picture_sets",
     "pictures",
@@ -36,6 +40,7 @@ _SETS = (
     "acceptability",
     "bananas",
     "box_folder",
+    "camvid",
     "cifar10",
     "diabetes",
     "digits",
@@ -45,6 +50,7 @@ _SETS = (
     "image_folder",
     "imdb",
     "kaggle_house",
+    "mask_folder",
     "mnist",
     "names",
     "ptb",
@@ -55,6 +61,7 @@ _SETS = (
     "synthetic",
     "time_machine",
     "translation",
+    "voc2012",
     "wikitext",
 )
 
@@ -69,11 +76,15 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
-    | {"BoxSet": "box_sets", "get_tokens_and_segments": "bert_inputs"}
+    | {"BoxSet": "box_sets", "MaskSet": "mask_sets", "get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
     )
-    | {"load_vectors": "vectors"}
+    | {"load_vectors": "vectors", "voc_rand_crop": "mask_batches"}
+    | dict.fromkeys(
+        ("VOC_CLASSES", "VOC_COLORMAP", "label2image", "voc_colormap2label", "voc_label_indices"),
+        "masks",
+    )
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

@@ -14,6 +14,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data import box_batches, pipeline
+from kerasd2l.data import masks as masks_
 from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data
 
@@ -226,6 +227,58 @@ def load_boxes(
         test=batches("test", None),
         features=box_batches.features(*size),
         assets={"class_names": list(CLASS_NAMES)},
+    )
+
+
+def load_masks(
+    source: Source | str | None = None,
+    *,
+    batch_size: int = 32,
+    crop: tuple[int, int] = (SIZE, SIZE),
+) -> Data:
+    """Load the drawn shapes for segmentation: 800 pictures for training, 200 for test.
+
+    Section: none; the built-in stand-in of Pascal VOC 2012 and of one's own pictures with masks.
+
+    Args:
+        source: Source or the name of its kind, "auto" or "builtin"; its seed orders the training.
+        batch_size: int, the global batch.
+        crop: (height, width) that the whole pictures are stretched to.
+
+    Returns:
+        Data: x (B, height, width, 3) float32 in [0, 1]; y (B, height, width) int32: 0 is
+        background; assets["class_names"], ["ignore"], ["colours"].
+
+    Raises:
+        DataError: asked for files or a download, which do not exist.
+
+    Example:
+        >>> load_masks(batch_size=8).assets["class_names"]
+        ['background', 'circle', 'square', 'triangle']
+    """
+    source = builtin_only(source, "the shapes are drawn")
+
+    def transform(x: tf.Tensor, classes: tf.Tensor) -> Any:
+        return pipeline.scale_images(x, crop), tf.cast(nearest(classes, crop), tf.int32)
+
+    train, test = (
+        pipeline.from_arrays(
+            (scenes(split).x, scenes(split).classes),
+            batch_size=batch_size,
+            seed=source.seed if split == "train" else None,
+            transform=transform,
+        )
+        for split in COUNT
+    )
+    return pipeline.make_data(
+        train,
+        test=test,
+        features=box_batches.features(*crop),
+        assets={
+            "class_names": list(MASK_NAMES),
+            "ignore": masks_.IGNORE,
+            "colours": [list(colour) for colour in masks_.VOC_COLORMAP[: len(MASK_NAMES)]],
+        },
     )
 
 
