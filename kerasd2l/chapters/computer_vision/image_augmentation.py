@@ -65,6 +65,7 @@ def image_augmentation(
     Section: "image-augmentation". The book's numbers: flips, crops of 10 to 100 % of the area whose
     ratio is 0.5 to 2, stretched to 200 x 200, brightness, hue and all colours by 0.5, all of it
     together; and random erasing and blur. `picture` is a file; without, it is scikit-learn's china.
+    Expected: crops are 200 x 200, everything else is as large as the picture.
     Command: kerasd2l run image_augmentation --set picture=cat1.jpg --out figures
     """
     if count < 1 or len(size) != 2 or min(size) < 1:
