@@ -25,6 +25,7 @@ WAYS = (
     "Python)."
 )
 _ORIENTATION = 0x0112  # of EXIF; 1 is upright, 5 to 8 lie on their side
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 _PIXEL = 1.01  # how far outside a box may be: rounded, or counted from 1
 _TOLD = 5  # problems that a message tells one by one
 
@@ -186,7 +187,7 @@ def header(path: Path) -> tuple[tuple[int, int], int]:
         ValueError: it is not there, or no picture.
     """
     try:
-        with open_regular(path) as file, Image.open(file) as picture:
+        with open_regular(path) as file, Image.open(file, formats=_FORMATS) as picture:
             orientation = picture.getexif().get(_ORIENTATION, 1) if "exif" in picture.info else 1
             return picture.size, int(orientation)
     except Exception as error:  # whatever the readers of Pillow's formats let through

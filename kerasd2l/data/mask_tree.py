@@ -7,6 +7,7 @@ splits in them or in folders of splits.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def _classes(root: Path) -> tuple[list[str], Colours | None]:
     names, colours = [], []
     for line in annotation_files.read_text(path).splitlines():
         words = line.split()
-        numbers = [int(word) for word in words[-3:] if word.isascii() and word.isdigit()]
+        numbers = [int(word) for word in words[-3:] if re.fullmatch(r"[0-9]{1,3}", word)]
         coloured = len(words) > 3 and len(numbers) == 3 and max(numbers) < 256
         if words:
             names.append(" ".join(words[:-3] if coloured else words))
