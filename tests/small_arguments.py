@@ -11,7 +11,6 @@ SMALL_ARGUMENTS = {
         "width": 0.125,
         "depths": "1,1",
         "crop_scale": 0.5,
-        "hue": 0.2,
         "learning_rate": 1e-4,
     },
     "convolutional_modern/alexnet": {"resize": 65, "width": 0.1, "dense_units": "32,32"},

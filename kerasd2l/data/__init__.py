@@ -76,7 +76,9 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
-    | {"BoxSet": "box_sets", "MaskSet": "mask_sets", "get_tokens_and_segments": "bert_inputs"}
+    | dict.fromkeys(("BoxDataset", "BoxSet"), "box_sets")
+    | dict.fromkeys(("MaskDataset", "MaskSet"), "mask_sets")
+    | {"get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"

@@ -11,7 +11,7 @@ from kerasd2l.data.source import Source
 from kerasd2l.recipe import Data
 
 _CHOICES = "bananas, box_folder, or tfds:NAME"
-Dataset = Annotated[str, f"one of {_CHOICES}"]
+BoxDataset = Annotated[str, f"one of {_CHOICES}"]
 
 
 @dataclass(frozen=True)

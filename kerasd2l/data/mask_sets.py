@@ -11,7 +11,7 @@ from kerasd2l.recipe import Data
 
 _CHOICES = "voc2012, camvid, or mask_folder"
 _SETS = {"voc2012": voc2012, "camvid": camvid, "mask_folder": mask_folder}
-Dataset = Annotated[str, f"one of {_CHOICES}"]
+MaskDataset = Annotated[str, f"one of {_CHOICES}"]
 
 
 @dataclass(frozen=True)
