@@ -130,8 +130,10 @@ def read_coco(path: Path) -> tuple[list[str], list[Described], dict[str, int]]:
 
 
 def _described(path: Path, image: Mapping[str, Any], where: str, rows: Sequence[Any]) -> Described:
-    sides = [image.get(key) for key in ("width", "height")]
-    size = tuple(sides) if all(isinstance(side, int) and side > 0 for side in sides) else None
+    width, height = image.get("width"), image.get("height")
+    size = None
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        size = (width, height)
     picture = _field(path, "images", image, "file_name", str)
     return Described(
         picture, tuple(name for name, _ in rows), _boxes([box for _, box in rows]), size, where

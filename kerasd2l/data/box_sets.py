@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from kerasd2l.data import tfds_boxes, tfds_sets
 from kerasd2l.data.sets import bananas, box_folder
@@ -63,7 +63,11 @@ class BoxSet:
             ValueError: skipping broken pictures of a published set.
         """
         source = Source.of(source)
-        options = {"batch_size": batch_size, "resize": self.resize, "max_objects": self.max_objects}
+        options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "resize": self.resize,
+            "max_objects": self.max_objects,
+        }
         if self.dataset == box_folder.NAME:
             return box_folder.load(source, **options)
         if source.skip_broken:

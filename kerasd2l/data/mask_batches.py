@@ -37,7 +37,7 @@ class Pair:
 
 
 def voc_rand_crop(
-    feature: np.ndarray, label: np.ndarray, height: int, width: int, at: Sequence[float]
+    feature: np.ndarray, label: np.ndarray, height: int, width: int, at: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut the same part out of a picture and its mask.
 

@@ -151,14 +151,15 @@ def _classes(root: Path) -> tuple[list[str], Colours | None]:
         if (root / "SegmentationClass").is_dir():
             return list(VOC_CLASSES), VOC_COLORMAP
         raise DataError(f"{root} has no {CLASSES}: a line with the name of each class, from 0.")
-    names, colours = [], []
+    names: list[str] = []
+    colours: list[tuple[int, int, int]] = []
     for line in annotation_files.read_text(path).splitlines():
         words = line.split()
         numbers = [int(word) for word in words[-3:] if re.fullmatch(r"[0-9]{1,3}", word)]
         coloured = len(words) > 3 and len(numbers) == 3 and max(numbers) < 256
         if words:
             names.append(" ".join(words[:-3] if coloured else words))
-            colours += [tuple(numbers)] if coloured else []
+            colours += [(numbers[0], numbers[1], numbers[2])] if coloured else []
     if not 2 <= len(names) <= 254 or len(set(names)) != len(names):
         raise DataError(f"{path}: expected 2 to 254 different names. Received: {len(names)}.")
     if colours and len(colours) != len(names):

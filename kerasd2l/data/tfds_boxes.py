@@ -103,7 +103,7 @@ def keys(found: Any) -> tuple[str, str, str, str]:
         features = {}
     images = [key for key, value in features.items() if isinstance(value, tfds.features.Image)]
     for key, value in features.items():
-        inner = getattr(value, "feature", None)
+        inner: Any = getattr(value, "feature", None)
         parts = dict(inner.items()) if hasattr(inner, "items") else {}
         boxes = [k for k, v in parts.items() if isinstance(v, tfds.features.BBoxFeature)]
         labels = [k for k, v in parts.items() if isinstance(v, tfds.features.ClassLabel)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from kerasd2l import data, figures
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
@@ -46,7 +48,8 @@ def _show(chosen: data.BoxSet, source: data.Source, count: int) -> DemoResult:
         "first labels": labels[0][labels[0, :, 0] >= 0].tolist(),
     }
     shown = list(zip(x[:count], labels[:count], strict=True))
-    titles = [", ".join(names[int(k)] for k in y[:, 0] if k >= 0) for _, y in shown]
+    counts = [Counter(names[int(k)] for k in y[:, 0] if k >= 0) for _, y in shown]
+    titles = [", ".join(f"{number} {name}" for name, number in count.items()) for count in counts]
     figure = figures.pictures(
         [image for image, _ in shown], titles, columns=5, scale=2.0, title="Objects and their boxes"
     )

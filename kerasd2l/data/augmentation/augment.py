@@ -41,8 +41,9 @@ class Augmentation:
         ValueError: other targets, or a part that is none.
 
     Example:
+        >>> from kerasd2l.data.augmentation import RandomHorizontalFlip
         >>> flip = Augmentation([RandomHorizontalFlip(p=1.0)])
-        >>> x, y = flip(tf.constant([[[[0.0], [1.0]]]]), tf.constant([3]), seed=[0, 0])
+        >>> x, y = flip(tf.constant([[[[0.0], [1.0]]]]), tf.constant([3]), seed=(0, 0))
         >>> x[0, 0, :, 0].numpy().tolist()
         [1.0, 0.0]
     """

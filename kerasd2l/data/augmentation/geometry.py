@@ -105,7 +105,7 @@ class RandomResizedCrop(Transform):
     @property
     def sides(self) -> tuple[int, int]:
         """Height and width of the result."""
-        return (self.to, self.to) if isinstance(self.to, int) else tuple(self.to)
+        return (self.to, self.to) if isinstance(self.to, int) else self.to
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return self.sides

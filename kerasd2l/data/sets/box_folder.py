@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from kerasd2l.data import annotation_tree, annotations, box_batches, decoded, pipeline
+from kerasd2l.data import annotation_tree, box_batches, decoded, pipeline
 from kerasd2l.data.annotation_tree import LAYOUTS, Found
-from kerasd2l.data.annotations import Labelled, Problems
+from kerasd2l.data.annotations import Labelled, Problems, check
 from kerasd2l.data.sets import scenes
 from kerasd2l.data.source import DataError, Source, class_names_of, shown
 from kerasd2l.recipe import Data
@@ -104,8 +104,7 @@ def read(root: Path, source: Source) -> tuple[dict[str, list[Labelled]], list[st
     found = annotation_tree.find(root, problems)
     class_names = _class_names(found, root, source)
     splits = {
-        split: annotations.check(objects, class_names, problems)
-        for split, objects in found.splits.items()
+        split: check(objects, class_names, problems) for split, objects in found.splits.items()
     }
     problems.settle(skip_broken=source.skip_broken)
     splits = {split: labelled for split, labelled in splits.items() if labelled or split == "train"}
