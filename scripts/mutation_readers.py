@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mutation_pictures import annotated, read_boxes, read_masks
 from mutation_tools import mutate
 from PIL import Image
 
@@ -334,6 +335,8 @@ def readers() -> dict[str, Reader]:
     }
     for name, pack in (("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)):
         found[f"tar.{name}"] = Reader(changed({"a": tar(_MEMBERS)}, pack), unpack)
+    for name, files in annotated().items():
+        found[name] = Reader(changed(files), read_masks if name == "masks" else read_boxes)
     array = io.BytesIO()
     np.save(array, np.ones((2, 3), "float32"))
     for name, content, signature in (

@@ -7,6 +7,12 @@ of 1e-6 of the first step past the tolerance by the third.
 """
 
 SMALL_ARGUMENTS = {
+    "computer_vision/train_with_data_aug": {
+        "width": 0.125,
+        "depths": "1,1",
+        "crop_scale": 0.5,
+        "learning_rate": 1e-4,
+    },
     "convolutional_modern/alexnet": {"resize": 65, "width": 0.1, "dense_units": "32,32"},
     "convolutional_modern/vgg": {"resize": 32, "width": 0.1, "dense_units": "32,32"},
     "convolutional_modern/nin": {"resize": 67, "width": 0.1},

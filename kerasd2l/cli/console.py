@@ -18,7 +18,7 @@ import click
 from kerasd2l import finding
 from kerasd2l.cli import keras_settings
 from kerasd2l.cli.program import ends_at_once, say
-from kerasd2l.data.source import KINDS, is_utf8
+from kerasd2l.data.source import KINDS, OWN_PICTURES, is_utf8
 from kerasd2l.recipe import Demo, Recipe
 from kerasd2l.run import plain, writing
 
@@ -199,16 +199,17 @@ def check_skip_broken(found: Recipe, wanted: bool) -> None:
     """
     if not wanted:
         return
-    paths = [argument.path for argument in arguments_of(found.name).values()]
-    if "pictures.dataset" not in paths:
+    datasets = [a for a in arguments_of(found.name).values() if a.path == "pictures.dataset"]
+    if not datasets:
         raise click.BadParameter(
             f"{found.name} reads no pictures of one's own: nothing to skip. Leave it away.",
             param_hint="--skip-broken",
         )
-    if found.dataset != "image_folder":
+    if found.dataset not in OWN_PICTURES:
+        own = next((name for name in OWN_PICTURES if name in str(datasets[0].annotation)), None)
         raise click.BadParameter(
             "it is for pictures of one's own; published sets are read whole or not at all. "
-            f"Received: dataset={found.dataset}. Use dataset=image_folder.",
+            f"Received: dataset={found.dataset}. Use dataset={own or OWN_PICTURES[0]}.",
             param_hint="--skip-broken",
         )
 

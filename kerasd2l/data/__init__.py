@@ -3,12 +3,23 @@
 from kerasd2l._lazy import attach
 
 _MODULES = (
+    "annotation_files",
+    "annotation_tree",
+    "annotations",
     "archive",
+    "augmentation",
     "bert_inputs",
+    "box_batches",
+    "box_sets",
     "bpe",
+    "decoded",
     "downloads",
     "huffman",
     "idx",
+    "mask_batches",
+    "mask_sets",
+    "mask_tree",
+    "masks",
     "pickled",
     "picture_sets",
     "pictures",
@@ -17,6 +28,7 @@ _MODULES = (
     "source",
     "subwords",
     "text",
+    "tfds_boxes",
     "tfds_sets",
     "token_embedding",
     "vocab",
@@ -25,6 +37,9 @@ _MODULES = (
 )
 _SETS = (
     "acceptability",
+    "bananas",
+    "box_folder",
+    "camvid",
     "cifar10",
     "diabetes",
     "digits",
@@ -34,15 +49,18 @@ _SETS = (
     "image_folder",
     "imdb",
     "kaggle_house",
+    "mask_folder",
     "mnist",
     "names",
     "ptb",
+    "scenes",
     "shakespeare",
     "shapes",
     "snli",
     "synthetic",
     "time_machine",
     "translation",
+    "voc2012",
     "wikitext",
 )
 
@@ -57,10 +75,17 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("download", "fetch"), "downloads")
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
+    | dict.fromkeys(("BoxDataset", "BoxSet"), "box_sets")
+    | dict.fromkeys(("MaskDataset", "MaskSet"), "mask_sets")
     | {"get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")
     | dict.fromkeys(
         ("TokenEmbedding", "get_analogy", "get_similar_tokens", "knn"), "token_embedding"
+    )
+    | {"voc_rand_crop": "mask_batches"}
+    | dict.fromkeys(
+        ("VOC_CLASSES", "VOC_COLORMAP", "label2image", "voc_colormap2label", "voc_label_indices"),
+        "masks",
     )
     | dict.fromkeys(("Vocab", "count_corpus"), "vocab"),
 )

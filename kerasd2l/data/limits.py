@@ -30,6 +30,8 @@ VECTOR_BYTES = 8 << 30  # read a line at a time; wiki.en: 6.6 GB
 VECTOR_LINE_BYTES = 64 << 10  # a word and its vector; 300 numbers: 3 kB
 NAME_CHARACTERS = 200  # every name is padded to the longest one
 PICTURES = 100_000  # of an archive; CIFAR-10: 60,000
+ANNOTATION_BYTES = 1 << 20  # of one picture; an XML of Pascal VOC: up to 30,000
+ANNOTATIONS_BYTES = 32 << 20  # JSON of many pictures; COCO's val2017: 20 MB
 PICKLE_STEPS = 500_000  # a batch of CIFAR-10 has some 50,000
 
 # Archives.

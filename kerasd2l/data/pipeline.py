@@ -6,6 +6,7 @@ and never drops its last short batch. Whatever works on one example is done on t
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -152,6 +153,36 @@ def from_dataset(
         return finish(dataset.shuffle(buffer, **fixed), _seeds(seed, epoch))
 
     return Batches(finish(dataset.shuffle(buffer, seed=seed), _seeds(seed)), order, size)
+
+
+def augmented(data: Data, augment: Callable, seed: int) -> Data:
+    """Return Data whose training batches go through random changes; their size stays.
+
+    Args:
+        data: the Data.
+        augment: (*batch, seed=(2,) int64) -> batch, as in `from_arrays`.
+        seed: int, that of the order of the examples.
+
+    Raises:
+        ValueError: a change of the pictures' size, which evaluation would not have.
+    """
+
+    def change(batches: tf.data.Dataset, epoch: int | None = None) -> tf.data.Dataset:
+        return _augment(batches, augment, _seeds(seed, epoch)).prefetch(tf.data.AUTOTUNE)
+
+    train = change(data.train)
+    before, after = (tf.nest.flatten(part.element_spec)[0].shape for part in (data.train, train))
+    if before != after:
+        raise ValueError(
+            f"`augment` must leave the pictures their size, {tuple(before[1:])}. "
+            f"Received: one that makes them {tuple(after[1:])}."
+        )
+    order = data.order
+    return dataclasses.replace(
+        data,
+        train=train,
+        order=None if order is None else lambda epoch: change(order(epoch), epoch),
+    )
 
 
 def image_data(

@@ -8,6 +8,7 @@ when it writes them, so that it is not the order of the original files.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,15 +93,15 @@ def load(
     source = Source.of(source)
     found = builder(name, source.tfds_dir)
     key, label = _keys(found)
-    _prepare(found, name)
+    prepare(found, name)
     differ = None in found.info.features[key].shape[:2]
     size = pipeline.size_of(resize) if differ else None  # else the batches are resized
-    splits = {
+    arrays = {
         ours: _arrays(found, theirs, key, label, size, name)
-        for ours, theirs in _splits(found).items()
+        for ours, theirs in splits(found).items()
     }
-    train = splits["train"]
-    test = splits.get("test")
+    train = arrays["train"]
+    test = arrays.get("test")
     if test is None:
         held = np.arange(len(train[1])) % _HELD_OUT == 0
         train, test = ((train[0][m], train[1][m]) for m in (~held, held))
@@ -127,7 +128,7 @@ def text(name: str, source: Source) -> str:
     found = builder(name, source.tfds_dir)
     if "text" not in (found.info.features or {}):
         raise DataError(f"{name} is no set of one text: it has no feature `text`.")
-    _prepare(found, name)
+    prepare(found, name)
     order = [split for split in ("train", "validation", "test") if split in found.info.splits]
     parts = [example["text"] for s in order for example in tfds.as_numpy(found.as_dataset(split=s))]
     return b"".join(parts).decode("utf8")
@@ -148,7 +149,12 @@ def _keys(found: Any) -> tuple[str, str]:
     return pictures_[0], labels[0]
 
 
-def _prepare(found: Any, name: str) -> None:
+def prepare(found: Any, name: str) -> None:
+    """Let TFDS prepare a set that is not yet.
+
+    Raises:
+        DataError: it cannot.
+    """
     if isinstance(found, tfds.folder_dataset.ImageFolder) or found.is_prepared():
         return
     if str(found.data_dir).startswith("~"):
@@ -171,8 +177,12 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
-def _splits(found: Any) -> dict[str, str]:
-    """Return our split -> TFDS' split."""
+def splits(found: Any) -> dict[str, str]:
+    """Return our split -> TFDS' split.
+
+    Raises:
+        DataError: none is for training.
+    """
     there = list(found.info.splits) or ["train", "test"]  # mocked data names none
     if "train" not in there:
         raise DataError(f"{found.name} has no split `train`. It has: {', '.join(there)}.")
@@ -180,22 +190,28 @@ def _splits(found: Any) -> dict[str, str]:
     return {"train": "train"} | ({"test": second} if second else {})
 
 
-def _arrays(
-    found: Any, split: str, key: str, label: str, size: tuple[int, int] | None, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read a split: (N, H, W, C) uint8 and (N,) int32, in the order of TFDS' ids."""
+def examples(found: Any, split: str) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+    """Read the examples of a split, each with what sorts them by TFDS' ids."""
     config = tfds.ReadConfig(
         add_tfds_id=True, interleave_cycle_length=1, try_autocache=False, shuffle_seed=0
     )
     dataset = found.as_dataset(split=split, shuffle_files=False, read_config=config)
-    rows = []
     for example in tfds.as_numpy(dataset):
+        yield _place(example.get("tfds_id")), example
+
+
+def _arrays(
+    found: Any, split: str, key: str, label: str, size: tuple[int, int] | None, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read a split: (N, H, W, C) uint8 and (N,) int32, in the order of TFDS' ids."""
+    rows = []
+    for place, example in examples(found, split):
         pixels = example[key]
         if pixels.shape[-1] not in (1, 3):
             pixels = pixels[..., :3]
         if size is not None:
             pixels = pictures.fit(pixels, size)
-        rows.append((_place(example.get("tfds_id")), pixels, int(example[label])))
+        rows.append((place, pixels, int(example[label])))
     rows.sort(key=lambda row: row[0])  # stable: sets without an id stay as they are
     shapes = {pixels.shape for _, pixels, _ in rows}
     if len(shapes) != 1:

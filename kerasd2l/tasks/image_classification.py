@@ -11,7 +11,8 @@ from typing import Any
 
 from kerasd2l import data, endpoints, scratch
 from kerasd2l._lazy import lazy
-from kerasd2l.recipe import Expected, Recipe
+from kerasd2l.recipe import Data, Expected, Recipe
+from kerasd2l.tasks.descent import PlainAdam
 
 keras = lazy("keras")
 
@@ -74,7 +75,8 @@ def image_classification(
     build: Callable[[tuple[int | None, ...], int], Any],
     *,
     pictures: Pictures,
-    descent: Descent,
+    descent: Descent | PlainAdam,
+    augment: Callable[[int, int], Callable] | None = None,
     least: int = 1,
     expected: Expected | None = None,
     by_hand: bool = False,
@@ -87,6 +89,7 @@ def image_classification(
         build: (input_shape, num_classes) -> keras.Model with logits.
         pictures: the data.
         descent: the optimizer's numbers.
+        augment: (height, width) -> random changes of the training pictures; or None.
         least: int, the smallest side that the network does not shrink to nothing.
         expected: the figure, or None; it is one of the pictures that the recipe names by default.
         by_hand: bool, take the optimizer and the loss of `scratch`.
@@ -99,10 +102,18 @@ def image_classification(
         pictures.dataset, resize=pictures.resize, least=least, splits=pictures.splits
     )
     height, width, channels = chosen.shape
+
+    def load(source: Any) -> Data:
+        loaded = chosen.load(source, batch_size=descent.batch_size)
+        if augment is None:
+            return loaded
+        seed = data.Source.of(source).seed
+        return data.pipeline.augmented(loaded, augment(height, width), seed)
+
     return Recipe(
         section=section,
         dataset=pictures.dataset,
-        data=lambda source: chosen.load(source, batch_size=descent.batch_size),
+        data=load,
         model=lambda d: build(d.features["pixels"].shape, len(d.assets["class_names"])),
         optimizer=(lambda: scratch.SGDScratch(descent.learning_rate))
         if by_hand

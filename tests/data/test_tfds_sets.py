@@ -218,7 +218,7 @@ def test_a_set_that_is_not_prepared_says_what_to_do(tmp_path):
 
     kind._split_generators = fail
     with pytest.raises(DataError, match=r"not prepared .* no network here .*`tfds build"):
-        tfds_sets._prepare(kind(data_dir=tmp_path), "unprepared")
+        tfds_sets.prepare(kind(data_dir=tmp_path), "unprepared")
 
 
 def test_a_set_of_something_else_is_refused():

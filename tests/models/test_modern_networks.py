@@ -24,6 +24,7 @@ def trainable(model):
         ("googlenet", {}, 5_977_530),
         ("batch_norm_lenet", {}, 44_878),
         ("resnet18", {}, 11_178_378),
+        ("resnet18", {"small_stem": True, "input_shape": (32, 32, 3)}, 11_176_970),  # 3x3x3 not 7x7
         ("densenet", {}, 758_226),
         ("mnist_cnn", {}, 8_490),
     ],

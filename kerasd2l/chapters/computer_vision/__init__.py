@@ -1,1 +1,1 @@
-"""Chapter 13, Computer vision: a file a section."""
+"""13 Computer vision."""

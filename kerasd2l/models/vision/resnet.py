@@ -125,6 +125,7 @@ def resnet18(
     *,
     depths: Sequence[int] = (2, 2, 2, 2),
     width: float = 1.0,
+    small_stem: bool = False,
     seed: int | None = None,
     name: str = "resnet18",
 ) -> keras.Model:
@@ -142,6 +143,8 @@ def resnet18(
         depths: sequence of int, blocks of each stage, at most four stages; (3, 4, 6, 3) is
             ResNet-34.
         width: float > 0, factor on the filters 64, 128, 256, 512 of the stages.
+        small_stem: bool, begin with a convolution of 3 x 3 that leaves the size, as the book does
+            on pictures of 32 x 32 (section "image-augmentation").
         seed: int or None. Layer i draws its weights with seed + i.
         name: str, name of the model.
 
@@ -163,7 +166,15 @@ def resnet18(
         He, Zhang, Ren, Sun, Deep residual learning for image recognition, 2015.
     """
     return _residual_network(
-        residual_block, input_shape, num_classes, depths, width, seed, name, project_first=False
+        residual_block,
+        input_shape,
+        num_classes,
+        depths,
+        width,
+        seed,
+        name,
+        project_first=False,
+        begin=_small_stem if small_stem else stem,
     )
 
 
@@ -225,6 +236,11 @@ def stem(net: ImageNetwork, filters: int) -> Any:
     return net.max_pool(x, padding=1, name="stem_pool")  # (B, 24, 24, 64)
 
 
+def _small_stem(net: ImageNetwork, filters: int) -> Any:
+    x = net.conv(net.pixels, filters, 3, padding=1, name="stem_conv")
+    return net.batch_norm(x, "relu", name="stem_bn")  # (B, 32, 32, 64)
+
+
 def _residual_network(
     block: Callable[..., Any],
     input_shape: tuple,
@@ -235,6 +251,7 @@ def _residual_network(
     name: str,
     *,
     project_first: bool = True,
+    begin: Callable[[ImageNetwork, int], Any] = stem,
 ) -> keras.Model:
     if not 1 <= len(depths) <= len(FILTERS) or min(depths) < 1:
         raise ValueError(
@@ -242,7 +259,7 @@ def _residual_network(
             f"Received: depths={tuple(depths)}."
         )
     net = ImageNetwork(input_shape, num_classes, seed)
-    x = stem(net, scaled(FILTERS[0], width))
+    x = begin(net, scaled(FILTERS[0], width))
     for i, depth in enumerate(depths):
         filters = scaled(FILTERS[i], width)
         for j in range(depth):
