@@ -58,8 +58,12 @@ def paragraphs(source: Source | str | None = None, *, split: Split = "train") ->
         held = [(0, 0), (8, 9), (9, 10)][place]
         inside = range(*held) if place else range(8)
         return [p for i, p in enumerate(_help_paragraphs()) if i % 10 in inside]
-    found = [line.strip().lower().split(" . ") for line in text.read_lines(path)]
-    found = [sentences for sentences in found if len(sentences) >= 2]
+    lines, found = text.read_lines(path), []
+    lines.reverse()
+    while lines:  # each is let go when it is cut: the text is not held twice
+        sentences = lines.pop().strip().lower().split(" . ")
+        if len(sentences) >= 2:
+            found.append(sentences)
     if len(found) < 2:
         raise DataError(
             f"{path} has {len(found)} paragraphs of two sentences or more, one a line, sentences "
