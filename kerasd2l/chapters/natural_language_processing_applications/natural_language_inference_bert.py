@@ -32,7 +32,8 @@ def bert_inference(
     bert_pretraining, with its vocabulary and the sizes of its encoder; without, it begins from
     nothing, with the words of the training pairs, and wants a larger rate. corpus=sick reads SICK,
     with a split of its own; corpus=snli_parts trains on a part of SNLI's dev set. The builtin
-    stand-in are 3,201 + 801 pairs about journeys.
+    stand-in are 3,201 + 801 pairs about journeys: num_hiddens=128 ffn_num_hiddens=256
+    dropout_rate=0 batch_size=32 learning_rate=0.0003 and 20 epochs learn them, test accuracy 0.985.
     Expected: book, from bert.small, train loss 0.520, test accuracy 0.779-0.786 (SNLI).
     Command: kerasd2l train bert_inference --data builtin --export
     """
