@@ -233,7 +233,8 @@ def _detect(cls_probs, offset_preds, anchors, nms_threshold, pos_threshold):
     class_id = ops.cast(ops.argmax(cls_probs[:, 1:], axis=1), "int32")
     batch, count = ops.shape(confidence)
     boxes = offset_inverse(anchors, ops.reshape(offset_preds, (batch, count, 4)))
-    keep = non_max_suppression(boxes, confidence, nms_threshold)
+    everywhere, alike = ops.ones_like(class_id, "bool"), ops.zeros_like(class_id)
+    keep = _suppress(boxes, confidence, everywhere, alike, nms_threshold)
     rank = ops.argsort(ops.argsort(-confidence, axis=1), axis=1)  # 0 is the most confident
     after = count + ops.arange(count, dtype="int32")
     order = ops.argsort(ops.where(keep, ops.cast(rank, "int32"), after), axis=1)
