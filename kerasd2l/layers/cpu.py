@@ -49,11 +49,11 @@ def as_one_graph(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def call(*arguments):
-        arguments = [
+        given = [
             keras.ops.convert_to_tensor(x, "float32") if isinstance(x, float) else x
             for x in arguments
         ]
-        return (graph() if _quick_and_eager() else function)(*arguments)
+        return (graph() if _quick_and_eager() else function)(*given)
 
     return call
 

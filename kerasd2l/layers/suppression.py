@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -96,8 +97,9 @@ def non_max_suppression(
 def _suppress(boxes, scores, alive, class_ids, iou_threshold):
     boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
     order = ops.argsort(-scores, axis=1)
-    ordered = [take_rows(x, order) for x in (boxes, alive, class_ids)]
-    keep = (_quick_suppression if on_tensorflow_cpu() else _in_rounds)(*ordered, iou_threshold)
+    boxes, alive, class_ids = (take_rows(x, order) for x in (boxes, alive, class_ids))
+    suppress: Callable = _quick_suppression if on_tensorflow_cpu() else _in_rounds
+    keep = suppress(boxes, alive, class_ids, iou_threshold)
     return take_rows(keep, ops.argsort(order, axis=1))
 
 
