@@ -42,13 +42,18 @@ def _quick_trial() -> bool:
 def as_one_graph(function: Callable) -> Callable:
     """Let TensorFlow run a function of many small operations as one graph, in eager mode as well.
 
-    Numbers among its arguments are constants of the graph. Other backends call it as it is.
+    Numbers among its arguments become tensors, so that another one makes no other graph. Other
+    backends call it as it is.
     """
     graph = functools.cache(lambda: _quick_graph(function))
 
     @functools.wraps(function)
     def call(*arguments):
-        return (graph() if _quick_and_eager() else function)(*arguments)
+        given = [
+            keras.ops.convert_to_tensor(x, "float32") if isinstance(x, float) else x
+            for x in arguments
+        ]
+        return (graph() if _quick_and_eager() else function)(*given)
 
     return call
 

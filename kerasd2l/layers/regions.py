@@ -60,7 +60,8 @@ class RoIPooling(_Regions):
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: (B, H, W, C) float, feature maps. H and W may be unknown.
+        inputs: (B, H, W, C) float, feature maps. H and W may be unknown, up to 1023 pixels; that
+            takes much more memory than sizes that are known.
         boxes: (B, R, 4) float, corners as parts of the picture; they may reach out of it.
 
     Returns:
@@ -124,10 +125,13 @@ def _shifted(x: Any, pixels: int, axis: int) -> Any:
 
 def _bins(size, start, end, number):
     """Return first pixel, the one behind the last, log2 of their number: each (B, R, number)."""
-    start, end = (ops.floor(edge + 0.5)[..., None] for edge in (start, end))
-    length = ops.maximum(end - start + 1, 1)
+    # a half goes away from 0, as in C
+    start, end = (
+        (ops.sign(edge) * ops.floor(ops.abs(edge) + 0.5))[..., None] for edge in (start, end)
+    )
+    bin_size = ops.maximum(end - start + 1, 1) / number
     i = ops.arange(number, dtype="float32")
-    bounds = (ops.floor(i * length / number), ops.ceil((i + 1) * length / number))
+    bounds = (ops.floor(i * bin_size), ops.ceil((i + 1) * bin_size))
     first, last = (
         ops.cast(ops.clip(edge + start, 0, ops.cast(size, "float32")), "int32") for edge in bounds
     )

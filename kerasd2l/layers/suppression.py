@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -96,8 +97,9 @@ def non_max_suppression(
 def _suppress(boxes, scores, alive, class_ids, iou_threshold):
     boxes, scores = ops.stop_gradient(boxes), ops.stop_gradient(scores)
     order = ops.argsort(-scores, axis=1)
-    ordered = [take_rows(x, order) for x in (boxes, alive, class_ids)]
-    keep = (_quick_suppression if on_tensorflow_cpu() else _in_rounds)(*ordered, iou_threshold)
+    boxes, alive, class_ids = (take_rows(x, order) for x in (boxes, alive, class_ids))
+    suppress: Callable = _quick_suppression if on_tensorflow_cpu() else _in_rounds
+    keep = suppress(boxes, alive, class_ids, iou_threshold)
     return take_rows(keep, ops.argsort(order, axis=1))
 
 
@@ -233,7 +235,8 @@ def _detect(cls_probs, offset_preds, anchors, nms_threshold, pos_threshold):
     class_id = ops.cast(ops.argmax(cls_probs[:, 1:], axis=1), "int32")
     batch, count = ops.shape(confidence)
     boxes = offset_inverse(anchors, ops.reshape(offset_preds, (batch, count, 4)))
-    keep = non_max_suppression(boxes, confidence, nms_threshold)
+    everywhere, alike = ops.ones_like(class_id, "bool"), ops.zeros_like(class_id)
+    keep = _suppress(boxes, confidence, everywhere, alike, nms_threshold)
     rank = ops.argsort(ops.argsort(-confidence, axis=1), axis=1)  # 0 is the most confident
     after = count + ops.arange(count, dtype="int32")
     order = ops.argsort(ops.where(keep, ops.cast(rank, "int32"), after), axis=1)

@@ -117,7 +117,7 @@ def test_labels_of_the_book():
 
 @pytest.mark.parametrize("objects", [1, 3, 12])
 def test_targets_are_those_of_the_loop(objects):
-    anchors, labels = _anchors(), _labels(16, objects, objects)
+    anchors, labels = _anchors(), _labels(8, objects, objects)
     graph = tf.function(
         multibox_target,
         input_signature=[tf.TensorSpec((1, None, 4)), tf.TensorSpec((None, None, 5))],

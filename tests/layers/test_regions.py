@@ -24,12 +24,13 @@ def _example(seed, batch=2, regions=6, size=(7, 9), channels=3):
 def _pool(x, box, bins):
     (height, width, channels), out = x.shape, np.zeros((*bins, x.shape[-1]), "f")
     edges = np.float32(box) * np.float32([width, height, width, height])
-    x1, y1, x2, y2 = np.floor(edges + np.float32(0.5)).astype(int)
-    h, w = max(y2 - y1 + 1, 1), max(x2 - x1 + 1, 1)
+    x1, y1, x2, y2 = (np.sign(edges) * np.floor(np.abs(edges) + np.float32(0.5))).astype(int)
+    h = np.float32(max(y2 - y1 + 1, 1)) / np.float32(bins[0])
+    w = np.float32(max(x2 - x1 + 1, 1)) / np.float32(bins[1])
     for i in range(bins[0]):
         for j in range(bins[1]):
-            top, bottom = y1 + i * h // bins[0], y1 - (-(i + 1) * h // bins[0])
-            left, right = x1 + j * w // bins[1], x1 - (-(j + 1) * w // bins[1])
+            top, bottom = y1 + int(np.floor(i * h)), y1 + int(np.ceil((i + 1) * h))
+            left, right = x1 + int(np.floor(j * w)), x1 + int(np.ceil((j + 1) * w))
             part = x[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
             if part.size:
                 out[i, j] = part.reshape(-1, channels).max(0)
@@ -67,6 +68,12 @@ def test_roi_pooling_is_the_loop(bins):
         x, boxes = _example(seed)
         expected = [[_pool(a, box, bins) for box in b] for a, b in zip(x, boxes, strict=True)]
         np.testing.assert_array_equal(RoIPooling(bins)(x, boxes), expected)
+
+
+def test_halves_are_rounded_away_from_zero():
+    boxes = np.array([[[-0.625, -0.125, 0.375, 0.625], [0.125, 0.375, 0.875, 1.125]]], "f")
+    expected = [_pool(BOOK_X[0], box, (2, 2)) for box in boxes[0]]
+    np.testing.assert_array_equal(RoIPooling(2)(BOOK_X, boxes)[0], expected)
 
 
 def test_gradients_of_roi_pooling_go_to_the_maxima():

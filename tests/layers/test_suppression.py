@@ -147,3 +147,17 @@ def test_shapes_and_thresholds_are_checked():
         multibox_detection(PROBS, np.zeros((16,)), ANCHORS)
     with pytest.raises(ValueError, match="`nms_threshold` must be at least 0"):
         multibox_detection(PROBS[None], np.zeros((1, 16)), ANCHORS, -1)
+
+
+def test_another_threshold_or_size_makes_no_new_graph_each_time():
+    traces = []
+
+    @suppression.as_one_graph
+    def function(boxes, threshold):
+        traces.append(boxes.shape)
+        return boxes * threshold
+
+    for size in range(2, 12):
+        result = function(tf.ones((size, 4)), size / 10)
+        np.testing.assert_allclose(result, np.full((size, 4), size / 10), rtol=1e-6)
+    assert len(traces) <= 2
