@@ -130,7 +130,9 @@ def _json_files(folder: Path) -> list[Path]:
 
 
 def _names_file(folder: Path) -> Path | None:
-    places = (folder, folder.parent, folder / "labels", folder.parent / "labels")
+    places = [folder, folder / "labels"]
+    if split_of(folder.name):  # the classes of all splits lie above them
+        places += [folder.parent, folder.parent / "labels"]
     files = (place / name for place in places for name in _NAMES)
     return next((path for path in files if path.is_file()), None)
 
@@ -157,7 +159,7 @@ def _voc(
                 objects[path.stem] = taken
     if not lists:
         return {split: list(objects.values())}
-    _check_lists(lists, {path.stem for path in files}, problems, there)
+    _check_lists(lists, {path.stem for path in files}, problems)
     return {
         name: [objects[stem] for stem in stems if stem in objects] for name, stems in lists.items()
     }
@@ -179,9 +181,8 @@ def _voc_lists(folder: Path) -> dict[str, list[str]]:
     return lists if "train" in lists else {}
 
 
-def _check_lists(
-    lists: dict[str, list[str]], stems: set[str], problems: Problems, there: Pictures
-) -> None:
+def _check_lists(lists: dict[str, list[str]], stems: set[str], problems: Problems) -> None:
+    """Note pictures that a list names and that have no annotation."""
     for split, listed in lists.items():
         for stem in sorted(set(listed) - stems):
             problems.add(f"{stem}.xml", f"it is not there, and the list of {split} names it")

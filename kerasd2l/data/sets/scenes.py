@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import box_batches, pipeline
+from kerasd2l.data import box_batches, pictures, pipeline
 from kerasd2l.data import masks as masks_
 from kerasd2l.data.source import Source, builtin_only
 from kerasd2l.recipe import Data
@@ -32,6 +32,7 @@ MASK_NAMES = ("background", *CLASS_NAMES)
 SIZE = 128
 MOST_OBJECTS = 4
 COUNT = {"train": 800, "test": 200}
+_MOST_BYTES = 200 << 20  # of pixels in another size than they are drawn
 _TRIES = 20  # places for an object, until one does not hide another
 _CORNERS = {"square": 4, "triangle": 3}
 
@@ -91,6 +92,15 @@ def make(count: int, *, seed: int = 0, size: int = SIZE) -> Scenes:
 def scenes(split: str) -> Scenes:
     """Return the pictures of a split, always the same."""
     return make(COUNT[split], seed=list(COUNT).index(split))
+
+
+@functools.lru_cache(maxsize=4)
+def _stretched(split: str, size: tuple[int, int]) -> np.ndarray:
+    """Return the pixels of a split in another size; as they are where that took much memory."""
+    x = scenes(split).x
+    if size == x.shape[1:3] or len(x) * size[0] * size[1] * 3 > _MOST_BYTES:
+        return x
+    return np.stack([pictures.stretch(picture, size) for picture in x])
 
 
 @functools.cache
@@ -206,11 +216,11 @@ def load_boxes(
         )
 
     def batches(split: str, seed: int | None) -> pipeline.Batches:
-        found = scenes(split)
+        found, x = scenes(split), _stretched(split, size)
         labels = box_batches.pad(found.class_ids, found.boxes, most)
         options: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
         if not masks:
-            return box_batches.from_arrays(found.x, labels, resize=size, **options)
+            return box_batches.from_arrays(x, labels, resize=size, **options)
 
         def transform(x: tf.Tensor, labels: tf.Tensor, objects: tf.Tensor) -> Any:
             numbers = np.arange(1, most + 1, dtype=np.uint8)[:, None, None]
@@ -218,9 +228,7 @@ def load_boxes(
             of_each = nearest(tf.cast(of_each, tf.uint8), size)  # (B, G, H, W)
             return pipeline.scale_images(x, size), {"labels": labels, "masks": of_each}
 
-        return pipeline.from_arrays(
-            (found.x, labels, found.objects), transform=transform, **options
-        )
+        return pipeline.from_arrays((x, labels, found.objects), transform=transform, **options)
 
     return pipeline.make_data(
         batches("train", source.seed),
@@ -263,7 +271,7 @@ def load_masks(
 
     train, test = (
         pipeline.from_arrays(
-            (scenes(split).x, scenes(split).classes),
+            (_stretched(split, crop), scenes(split).classes),
             batch_size=batch_size,
             seed=source.seed if split == "train" else None,
             transform=transform,
