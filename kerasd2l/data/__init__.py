@@ -57,6 +57,7 @@ _SETS = (
     "shakespeare",
     "shapes",
     "snli",
+    "style_pair",
     "synthetic",
     "time_machine",
     "translation",
