@@ -45,6 +45,7 @@ _SETS = (
     "digits",
     "facts",
     "fashion_mnist",
+    "hotdog",
     "hours",
     "image_folder",
     "imdb",

@@ -84,6 +84,7 @@ from kerasd2l.models.vision.neural_style import (
     style_loss,
     tv_loss,
 )
+from kerasd2l.models.vision.new_head import with_new_head
 from kerasd2l.models.vision.nin import nin
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
@@ -180,5 +181,6 @@ __all__ = [
     "vgg_feature",
     "vgg_places",
     "vit",
+    "with_new_head",
     "with_state",
 ]

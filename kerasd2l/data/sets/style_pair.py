@@ -46,7 +46,8 @@ def load(
         steps: int, batches of an epoch.
 
     Returns:
-        Data: the same batch again and again, x (B, H, W, 3) float32 in [0, 1] the content, y the style.
+        Data: the same batch again and again, x the content, y the style,
+        both (B, H, W, 3) float32 in [0, 1].
 
     Raises:
         DataError: a picture is missing, or none. ValueError: a number out of range.
