@@ -100,8 +100,8 @@ def feature_extractor(
     return copied
 
 
-def spread_features(network: keras.Model, pixels: Any) -> None:
-    """Let every channel of a random VGG have mean 0 and deviation 1 on some pictures.
+def spread_features(network: keras.Model, pixels: Any, deviation: float = 3.0) -> None:
+    """Let every channel of a random VGG have mean 0 and one deviation on some pictures.
 
     Each convolution in turn is scaled and shifted, before its ReLU. Random weights as they are make
     the maps of all pictures alike, the more so the deeper. Section: "neural-style".
@@ -109,6 +109,8 @@ def spread_features(network: keras.Model, pixels: Any) -> None:
     Args:
         network: keras.Model, layer after layer, as `imagenet_vgg(include_top=False)`.
         pixels: (B, H, W, 3).
+        deviation: float > 0. Default: 3, maps of about the size that trained ones have: with 1,
+            total variation counts most, and the picture blurs.
 
     Reference:
         Mishkin, Matas, All you need is a good init, 2015.
@@ -121,7 +123,7 @@ def spread_features(network: keras.Model, pixels: Any) -> None:
                 mean, variance = ops.moments(layer(x), axes=(0, 1, 2))
             finally:
                 layer.activation = activation
-            scale = 1 / ops.sqrt(variance + 1e-12)
+            scale = deviation / ops.sqrt(variance + 1e-12)
             layer.kernel.assign(layer.kernel * scale)
             layer.bias.assign((layer.bias - mean) * scale)
         x = layer(x)
