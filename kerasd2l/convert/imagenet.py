@@ -21,7 +21,6 @@ from kerasd2l.convert.rules import (
     Rule,
     batch_norm,
     conv,
-    count,
     dense,
     same,
     shape_of,
@@ -35,6 +34,7 @@ CAFFE = {
     "pixel_std": (1 / 255,) * 3,
 }
 _NO_TOP = "no dense layers in the file, or not wished for: the model ends with its last map"
+_HEADS = r"(predictions|probs|fc1000)/"  # what versions of Keras have called the last layer
 _KERAS_EPSILON = 1.001e-5  # of its batch normalization; ours is 1e-5
 
 
@@ -47,11 +47,12 @@ def _torchvision_resnet(checkpoint: Checkpoint, settings: Mapping[str, Any], _: 
     top, arrays = _top(arrays, settings, r"fc\.")
     layers = 3 if settings["num_layers"] == 50 else 2
     rules = [*conv("stem_conv", "conv1", use_bias=False), *batch_norm("stem_bn", "bn1")]
-    for ours, theirs in _blocks(arrays, r"layer{stage}\.(\d+)\.", "layer{stage}.{block}"):
+    for stage, block, projected in models.resnet_blocks(settings["num_layers"]):
+        ours, theirs = f"stage_{stage}_block_{block}", f"layer{stage}.{block - 1}"
         for i in range(1, layers + 1):
             rules += conv(f"{ours}_conv_{i}", f"{theirs}.conv{i}", use_bias=False)
             rules += batch_norm(f"{ours}_bn_{i}", f"{theirs}.bn{i}")
-        if f"{theirs}.downsample.0.weight" in arrays:
+        if projected:
             rules += conv(f"{ours}_project", f"{theirs}.downsample.0", use_bias=False)
             rules += batch_norm(f"{ours}_project_bn", f"{theirs}.downsample.1")
     arguments = {"num_layers": settings["num_layers"], "include_top": top}
@@ -88,13 +89,13 @@ def _of_maps(weight: np.ndarray) -> np.ndarray:
 
 
 def _keras_resnet(checkpoint: Checkpoint, settings: Mapping[str, Any], _: bool) -> Plan:
-    top, arrays = _top(checkpoint.arrays, settings, r"(predictions|probs|fc1000)/")
+    top, arrays = _top(checkpoint.arrays, settings, _HEADS)
     rules = _keras_normalised("stem", "conv1", blue_first=True)
-    stages = _blocks(arrays, r"conv{next}_block(\d+)_", "conv{next}_block{block}", first=1)
-    for ours, theirs in stages:
+    for stage, block, projected in models.resnet_blocks(settings["num_layers"]):
+        ours, theirs = f"stage_{stage}_block_{block}", f"conv{stage + 1}_block{block}"
         for i in (1, 2, 3):
             rules += _keras_normalised(ours, f"{theirs}_{i}", i)
-        if f"{theirs}_0_conv/kernel" in arrays:
+        if projected:
             rules += _keras_normalised(ours, f"{theirs}_0", "project")
     arguments = {"num_layers": settings["num_layers"], "include_top": top, "stride_first": True}
     if top:
@@ -102,9 +103,6 @@ def _keras_resnet(checkpoint: Checkpoint, settings: Mapping[str, Any], _: bool) 
         rules += [rule for w in ("kernel", "bias") for rule in same(f"logits/{w}", f"{name}/{w}")]
         arguments["num_classes"] = shape_of(arrays, f"{name}/kernel", 2)[1]
     return _plan(models.imagenet_resnet, {**arguments, **CAFFE}, rules, arrays)
-
-
-_HEADS = r"(predictions|probs|fc1000)/"
 
 
 def _keras_normalised(
@@ -165,19 +163,6 @@ def _top(
     if settings.get("include_top", True) and there:
         return True, dict(arrays)
     return False, {name: array for name, array in arrays.items() if name not in there}
-
-
-def _blocks(
-    arrays: Mapping[str, np.ndarray], pattern: str, theirs: str, first: int = 0
-) -> list[tuple[str, str]]:
-    """Return (our name, theirs) of the blocks of four stages."""
-    pairs = []
-    for stage in range(1, 5):
-        number = {"stage": stage, "next": stage + 1}
-        for block in range(count(arrays, pattern.format(**number))):
-            ours = f"stage_{stage}_block_{block + 1}"
-            pairs.append((ours, theirs.format(**number, block=block + first)))
-    return pairs
 
 
 def _plan(

@@ -43,7 +43,9 @@ def _bert(text: str, num_hiddens: int, num_layers: int, num_heads: int) -> Targe
 
 
 def _resnet(num_layers: int) -> Target:
-    families = (imagenet.TORCHVISION_RESNET, imagenet.KERAS_RESNET)
+    families: tuple[Family, ...] = (imagenet.TORCHVISION_RESNET,)
+    if num_layers == 50:
+        families += (imagenet.KERAS_RESNET,)
     whose = "torchvision's, timm's or Keras'" if num_layers == 50 else "torchvision's or timm's"
     text = f"ResNet-{num_layers}, {whose}"
     return Target(text, families, _CLASSIFYING, {"num_layers": num_layers})

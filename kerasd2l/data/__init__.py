@@ -43,6 +43,7 @@ _SETS = (
     "cifar10",
     "diabetes",
     "digits",
+    "dogs",
     "facts",
     "fashion_mnist",
     "hotdog",

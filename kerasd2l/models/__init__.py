@@ -67,7 +67,7 @@ from kerasd2l.models.vision.densenet import dense_block, densenet, transition_bl
 from kerasd2l.models.vision.dropout_mlp import dropout_mlp
 from kerasd2l.models.vision.googlenet import googlenet, inception_block
 from kerasd2l.models.vision.image_network import ImageNetwork
-from kerasd2l.models.vision.imagenet_resnet import imagenet_resnet
+from kerasd2l.models.vision.imagenet_resnet import imagenet_resnet, resnet_blocks
 from kerasd2l.models.vision.imagenet_vgg import imagenet_vgg, vgg_feature, vgg_places
 from kerasd2l.models.vision.lenet import lenet
 from kerasd2l.models.vision.mlp import mlp
@@ -162,6 +162,7 @@ __all__ = [
     "regnet",
     "residual_block",
     "resnet18",
+    "resnet_blocks",
     "resnext",
     "resnext_block",
     "seq2seq",

@@ -71,11 +71,7 @@ def imagenet_resnet(
     Reference:
         He, Zhang, Ren, Sun, Deep residual learning for image recognition, 2015.
     """
-    if num_layers not in BLOCKS:
-        raise ValueError(
-            f"`num_layers` must be one of {', '.join(map(str, BLOCKS))}. "
-            f"Received: num_layers={num_layers}."
-        )
+    _check_layers(num_layers)
     depths = BLOCKS[num_layers] if depths is None else depths
     if not 1 <= len(depths) <= len(FILTERS) or min(depths) < 1:
         raise ValueError(
@@ -99,6 +95,32 @@ def imagenet_resnet(
     if not include_top:
         return keras.Model(net.pixels, x, name=name)
     return net.model(net.global_pool(x), name)
+
+
+def resnet_blocks(num_layers: int) -> list[tuple[int, int, bool]]:
+    """Return (stage from 1, block from 1, whether x is projected) of every block of a ResNet.
+
+    Raises:
+        ValueError: another number of layers.
+
+    Example:
+        >>> resnet_blocks(18)[:3]
+        [(1, 1, False), (1, 2, False), (2, 1, True)]
+    """
+    _check_layers(num_layers)
+    return [
+        (stage, block, block == 1 and (stage > 1 or num_layers == 50))
+        for stage, depth in enumerate(BLOCKS[num_layers], 1)
+        for block in range(1, depth + 1)
+    ]
+
+
+def _check_layers(num_layers: int) -> None:
+    if num_layers not in BLOCKS:
+        raise ValueError(
+            f"`num_layers` must be one of {', '.join(map(str, BLOCKS))}. "
+            f"Received: num_layers={num_layers}."
+        )
 
 
 class _Network(ImageNetwork):
