@@ -51,8 +51,8 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
     """Convert the weights in FILE, from elsewhere, into a model of this library.
 
     FILE is safetensors, a state dict that PyTorch wrote (only this needs PyTorch), the folder of
-    either, or a .keras or .h5 of keras.applications. Every array must have its place: what is missing, left over or of another shape is
-    named.
+    either, or a .keras or .h5 of keras.applications. Every array must have its place: what is
+    missing, left over or of another shape is named.
 
     With --out FOLDER the vocabulary beside FILE comes along: fine-tune from it with `kerasd2l
     train bert_pair --set weights=FOLDER`, serve it with `kerasd2l export FOLDER`. In FILE.keras
