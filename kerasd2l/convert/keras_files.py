@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.data import limits
 
 if TYPE_CHECKING:
     import keras
@@ -32,9 +33,14 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
             it is damaged.
     """
     arrays: dict[str, np.ndarray] = {}
+    most = path.stat().st_size * limits.RATIO + limits.SMALL_BYTES  # bytes, unpacked
 
     def take(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and len(arrays) < _MOST_ARRAYS:
+        nonlocal most
+        if isinstance(item, h5py.Dataset):
+            most -= item.nbytes
+            if most < 0 or len(arrays) == _MOST_ARRAYS:
+                raise ValueError("it unpacks to far more than it has")
             # "conv1_conv/conv1_conv/kernel:0", and "block1_conv1/block1_conv1_W_1:0" of old ones
             layer, weight = name.split("/")[0], name.split("/")[-1].partition(":")[0]
             old = re.fullmatch(rf"{re.escape(layer)}_(W|b)(_\d+)?", weight)
@@ -56,7 +62,8 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
     """Read the weights of a .keras file of standard layers.
 
     Raises:
-        Anything: what Keras raises for a damaged file, or one with code in it.
+        ValueError: it has code in it, or a class of others. BadZipFile, OSError, KeyError, ...: it
+            is damaged.
     """
     model = keras.saving.load_model(path, compile=False)
     name = f"{model.name}/"

@@ -12,6 +12,7 @@ import pickle
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ def _read_keras(
 ) -> dict[str, np.ndarray]:
     try:
         arrays = reader(path)
-    except _DAMAGED as error:
+    except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
         raise ConvertError(
             f"{path} is no file of a Keras model, or damaged ({_line(error)})."
         ) from error

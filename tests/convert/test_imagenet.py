@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from imagenet_arrays import arrays, pixels
 
+from kerasd2l import models
 from kerasd2l.convert import ConvertError, convert
 from kerasd2l.convert.imagenet import CAFFE
 
@@ -132,3 +133,25 @@ def test_a_file_of_keras_without_names_says_what_to_do(tmp_path):
     (tmp_path / "half.h5").write_bytes((tmp_path / "m.weights.h5").read_bytes()[:300])
     with pytest.raises(ConvertError, match="damaged"):
         convert(tmp_path / "half.h5", "resnet50")
+
+
+def test_a_damaged_file_of_keras_is_one_line(tmp_path):
+    network = models.imagenet_vgg((32, 32, 3), width=0.05, include_top=False)
+    for suffix in ("keras", "h5"):
+        path = tmp_path / f"whole.{suffix}"
+        network.save(path)
+        whole = path.read_bytes()
+        for part in (0.3, 0.99):
+            path.write_bytes(whole[: int(len(whole) * part)])
+            with pytest.raises(ConvertError) as caught:
+                convert(path, "vgg19")
+            assert "\n" not in str(caught.value)
+
+
+def test_an_h5_that_unpacks_to_far_more_than_it_has_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.attrs["layer_names"] = ["block1_conv1"]
+        file.create_dataset("block1_conv1/kernel", (1 << 16, 1 << 16), "float32", chunks=(64, 64))
+    with pytest.raises(ConvertError, match="far more than it has"):
+        convert(tmp_path / "bomb.h5", "vgg19")

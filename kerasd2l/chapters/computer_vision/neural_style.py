@@ -25,6 +25,7 @@ RANDOM = (
     "edges and colours but no things. Give trained ones: `kerasd2l convert vgg19.safetensors --to "
     "vgg19 --set include_top=no --out vgg19.keras`, then --set weights=vgg19.keras"
 )
+_MOST_PIXELS = 600 * 900
 _STRIP = 8  # pictures that show the progress
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,6 @@ def neural_style(
     style: str = "",
     size: tuple[int, int] = (300, 450),
     weights: str = "",
-    num_layers: int = 19,
     width: float = 1.0,
     balance: Balance = Balance(),
     descent: Steps = Steps(),
@@ -91,13 +91,15 @@ def neural_style(
     and the weights of the losses as in the book, on rainier.jpg and autumn-oak.jpg (--data files),
     on files of one's own (--set content=FILE --set style=FILE) or on scikit-learn's two photographs
     (--data builtin). `weights` is a VGG-19 from `kerasd2l convert`; without, the network is random
-    (num_layers, width), and the training says so. The run folder gets picture.png and progress.png.
-    `size` is (height, width), up to 600 x 900 in the memory of a laptop.
+    (with `width` times the filters), and the training says so. `size` is (height, width), at most
+    600 x 900 here. The run folder gets picture.png and progress.png.
     Expected: no figure is published; the loss falls, the picture is to be looked at.
     Command: kerasd2l train neural_style --data files --set weights=vgg19.keras
     """
-    if len(size) != 2:
-        raise ValueError(f"`size` must be (height, width). Received: size={size}.")
+    if len(size) != 2 or size[0] * size[1] > _MOST_PIXELS:
+        raise ValueError(
+            f"`size` must be (height, width), at most {_MOST_PIXELS:,} pixels. Received: size={size}."
+        )
     if not 0 < descent.decay <= 1 or descent.decay_every < 1:
         raise ValueError(
             "`decay` must be in (0, 1], `decay_every` at least 1. "
@@ -122,9 +124,7 @@ def neural_style(
         if weights:
             network = Weights(weights, open_run, export.load_model).model()
         else:
-            network = models.imagenet_vgg(
-                num_layers=num_layers, width=width, include_top=False, seed=0
-            )
+            network = models.imagenet_vgg(width=width, include_top=False, seed=0)
             models.spread_features(network, np.stack([contents[0], styles[0]]))
         picture = models.SynthesizedImage(
             height, width_of_picture, **dataclasses.asdict(balance), name="picture"
@@ -164,6 +164,7 @@ def _paint(training: Any) -> list[dict[str, Any]]:
     if folder:
         _save(folder / "picture.png", _pixels(training.model))
         _draw(folder, training.data, history[-1]["epoch"])
+        _log.info("the picture: %s, how it came about: progress.png", folder / "picture.png")
     return history
 
 
