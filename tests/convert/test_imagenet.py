@@ -47,15 +47,9 @@ def of_keras(build, **options):
     return network
 
 
-@pytest.mark.parametrize(
-    ("name", "preprocess"),
-    [
-        ("ResNet50", keras.applications.resnet50.preprocess_input),
-        ("VGG16", keras.applications.vgg16.preprocess_input),
-    ],
-)
-@pytest.mark.parametrize("suffix", ["h5", "keras"])
-def test_a_network_of_keras_takes_plain_pixels_here(name, preprocess, suffix, tmp_path):
+@pytest.mark.parametrize(("name", "suffix"), [("ResNet50", "keras"), ("VGG16", "h5")])
+def test_a_network_of_keras_takes_plain_pixels_here(name, suffix, tmp_path):
+    preprocess = getattr(keras.applications, name.lower()).preprocess_input
     theirs = of_keras(getattr(keras.applications, name), include_top=False, input_shape=(64, 96, 3))
     theirs.save(tmp_path / f"file.{suffix}")
     ours = convert(tmp_path / f"file.{suffix}", name.lower()).model
@@ -114,7 +108,7 @@ def test_what_does_not_fit_is_named(name, key, told, tmp_path):
 
 def test_weights_of_another_network_are_refused(tmp_path):
     path = saved("resnet18", tmp_path)
-    for name in ("resnet34", "resnet50", "vgg19", "bert"):
+    for name in ("resnet34", "vgg19"):
         with pytest.raises(ConvertError):
             convert(path, name)
 

@@ -98,7 +98,8 @@ def neural_style(
     """
     if len(size) != 2 or size[0] * size[1] > _MOST_PIXELS:
         raise ValueError(
-            f"`size` must be (height, width), at most {_MOST_PIXELS:,} pixels. Received: size={size}."
+            f"`size` must be (height, width), at most {_MOST_PIXELS:,} pixels. "
+            f"Received: size={size}."
         )
     if not 0 < descent.decay <= 1 or descent.decay_every < 1:
         raise ValueError(
