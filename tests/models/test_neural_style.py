@@ -113,9 +113,7 @@ def test_training_moves_only_the_picture_and_saves_only_it(network, tmp_path):
 
 def test_a_network_that_is_no_vgg_is_refused():
     other = models.imagenet_resnet((32, 48, 3), 3, depths=(1,), width=0.1)
-    with pytest.raises(
-        ValueError, match="must be a VGG with the layers .*block_5_conv_1.*: resnet18"
-    ):
+    with pytest.raises(ValueError, match=r"must be a VGG with the layers .*block_5_conv_1"):
         begun(other)
     with pytest.raises(ValueError, match="`style_weight` must be 0 or"):
         models.SynthesizedImage(8, 8, style_weight=-1.0)
