@@ -96,7 +96,7 @@ def test_weights_that_are_none_are_refused_with_what_to_do(name, message, tmp_pa
 @pytest.fixture
 def kennel(tmp_path):
     folder = tmp_path / "data" / "dog_tiny"
-    rows = [(f"{i:02d}", ("pug", "boxer", "beagle")[i % 3]) for i in range(12)]
+    rows = [(f"{i:02d}", ("pug", "boxer", "beagle")[i % 3]) for i in range(30)]
     for split, names in (("train", [name for name, _ in rows]), ("test", ["b", "a"])):
         (folder / split).mkdir(parents=True)
         for i, name in enumerate(names):
@@ -109,12 +109,12 @@ def kennel(tmp_path):
 def test_dogs_are_held_out_breed_by_breed(kennel):
     loaded = data.dogs.load(Source("files", data_dir=kennel.parent), resize=16, valid_ratio=0.5)
     assert loaded.assets["class_names"] == ["beagle", "boxer", "pug"]
-    assert loaded.size == {"train": 6, "valid": 6}
+    assert loaded.size == {"train": 15, "valid": 15}
     (batch,) = loaded.valid
-    assert sorted(batch[1].numpy().tolist()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(batch[1].numpy().tolist()) == [0] * 5 + [1] * 5 + [2] * 5
     assert loaded.ids == ["a", "b"]
     whole = data.dogs.load(Source("files", data_dir=kennel.parent), resize=16, valid_ratio=0)
-    assert whole.size == {"train": 12}
+    assert whole.size == {"train": 30}
 
 
 def test_hold_out_is_the_books():
@@ -142,7 +142,8 @@ def test_dogs_that_do_not_belong_together_are_named(kennel, change, message):
 
 def test_a_submission_has_a_probability_for_each_breed(kennel, tmp_path):
     source = Source("files", data_dir=kennel.parent)
-    small = {"hidden_units": "4", "lr_period": 1}
+    # 24 pictures to train on: TensorFlow's oneDNN crashes on a batch of 1 and so few channels
+    small = {"hidden_units": "4", "valid_ratio": 0.2, "epochs": 1}
     _, run = train("kaggle_dog", tmp_path / "run", source, **small)
     header, *rows = csv.reader((run.path / "submission.csv").read_text().splitlines())
     assert header == ["id", "beagle", "boxer", "pug"]
@@ -153,9 +154,9 @@ def test_a_submission_has_a_probability_for_each_breed(kennel, tmp_path):
         write_submission(tmp_path / "s.csv", ["a"], ["x", "y"], np.full((1, 2), np.nan))
 
 
-def test_the_rate_of_dogs_falls_every_two_epochs(kennel, tmp_path):
+def test_the_rate_of_dogs_falls_every_two_epochs(tmp_path):
     recipe = finding.load("kaggle_dog", **SMALL, hidden_units="4", epochs=5, learning_rate=0.001)
     run = Run(path=tmp_path / "run", recipe=recipe.name, arguments=recipe.arguments, seed=1)
-    fit(recipe, run, Source("files", data_dir=kennel.parent))
+    fit(recipe, run, Source("builtin"), limit_steps=1)
     rates = [json.loads(line)["learning_rate"] for line in run.metrics.read_text().splitlines()]
     np.testing.assert_allclose(rates, [0.001, 0.001, 0.0009, 0.0009, 0.00081], rtol=1e-5)
