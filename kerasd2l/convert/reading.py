@@ -31,6 +31,7 @@ _WRAPPERS = ("module.", "_orig_mod.")
 _DAMAGED: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, LookupError)
 _DAMAGED += (AttributeError, EOFError, OSError, OverflowError, AssertionError)
 _DAMAGED += (pickle.UnpicklingError,)
+_DAMAGED_ZIP: tuple[type[Exception], ...] = (*_DAMAGED, zipfile.BadZipFile, zlib.error)
 
 
 class ConvertError(Exception):
@@ -149,7 +150,7 @@ def _read_keras(
 ) -> dict[str, np.ndarray]:
     try:
         arrays = reader(path)
-    except (*_DAMAGED, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED_ZIP as error:
         raise ConvertError(
             f"{path} is no file of a Keras model, or damaged ({_line(error)})."
         ) from error

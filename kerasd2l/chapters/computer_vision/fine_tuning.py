@@ -69,10 +69,10 @@ def transfer_experiment(
     *,
     dataset: Literal["shapes", "cifar10"] = "shapes",
     examples: int = 50,
-    seeds: int = 5,
-    epochs: int = 20,
+    seeds: int = 2,
+    epochs: int = 5,
     pretraining_examples: int = 80,
-    pretraining_epochs: int = 10,
+    pretraining_epochs: int = 3,
     width: float = 0.25,
     depths: tuple[int, ...] = (1, 1),
 ) -> Demo:
@@ -83,10 +83,11 @@ def transfer_experiment(
     networks learn them for as many epochs: the one that has learned the eight classes, with a new
     head that learns ten times as quickly as the body, and a new one, at the head's rate throughout.
     Scored on all test pictures of the two classes; the bars are the mean, the lines the deviation
-    over the seeds. "shapes" are drawn; "cifar10" lies in $KERASD2L_DATA.
-    Expected: fine-tuning is the better one, and varies less.
-    Command: kerasd2l run transfer_experiment --set dataset=cifar10 --set depths=2,2,2,2
-        --set pretraining_examples=1500 --out figures
+    over the seeds. "shapes" are drawn, and the defaults a glance at it; "cifar10" lies in
+    $KERASD2L_DATA.
+    Expected: on CIFAR-10 fine-tuning is the better one (RESULTS.md: 0.776 and 0.742).
+    Command: kerasd2l run transfer_experiment --set dataset=cifar10 --set depths=1,1,1
+        --set seeds=5 --set epochs=10 --set pretraining_examples=500 --out figures
     """
     numbers = {"examples": examples, "seeds": seeds, "epochs": epochs}
     for name, number in numbers.items():
