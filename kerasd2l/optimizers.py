@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -67,3 +68,84 @@ class Adam(keras.optimizers.Adam):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"l2_decay": self.l2_decay}
+
+
+@keras.saving.register_keras_serializable("kerasd2l")
+class GroupedSGD(keras.optimizers.SGD):
+    """Stochastic gradient descent with another rate and decay for some layers.
+
+    w -= f learning_rate (gradient + d w), with the factor f and the decay d of the weight's group.
+    Section: "fine-tuning": the head learns ten times as quickly as the body that was trained
+    before. With momentum it is PyTorch's SGD with parameter groups, and its L2 decay. (The rate's
+    factor goes into the gradient, of which every step is a multiple.)
+
+    Args:
+        learning_rate: float, or a schedule. Default: 0.01.
+        momentum: float in [0, 1). Default: 0.
+        l2_decay: float >= 0, d of all weights that no group decays otherwise. Default: 0.
+        groups: layer name -> {"rate": factor, "l2_decay": d}, both optional. A weight belongs to
+            the group whose name is a part of its path. Default: none.
+        **kwargs: of `keras.optimizers.SGD`: nesterov, ... Gradients that are clipped are clipped
+            with factor and decay in them.
+
+    Raises:
+        ValueError: a negative number, or another key in a group; and when it is built, a group
+            without weights.
+
+    Example:
+        >>> w = keras.Variable([1.0], name="logits")
+        >>> sgd = GroupedSGD(0.1, groups={"logits": {"rate": 10.0}})
+        >>> sgd.apply([ops.convert_to_tensor([0.5])], [w])
+        >>> float(w[0])
+        0.5
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        l2_decay: float = 0.0,
+        groups: Mapping[str, Mapping[str, float]] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(learning_rate, momentum, **kwargs)
+        self.l2_decay, self.groups = l2_decay, {k: dict(v) for k, v in (groups or {}).items()}
+        for name, group in {"": {"l2_decay": l2_decay}, **self.groups}.items():
+            wrong = {k: v for k, v in group.items() if k not in ("rate", "l2_decay") or v < 0}
+            if wrong:
+                raise ValueError(
+                    "`l2_decay`, and `rate` and `l2_decay` of a group, must be at least 0. "
+                    f"Received: {name or 'all weights'}: {wrong}."
+                )
+
+    def build(self, variables):
+        paths = [variable.path.split("/") for variable in variables]
+        for name in self.groups:
+            if variables and not any(name in path for path in paths):
+                raise ValueError(
+                    f"`groups` must be of layers that are trained. Received: {name!r}, which no "
+                    f"weight belongs to, e.g. not {'/'.join(paths[-1])}."
+                )
+        super().build(variables)
+
+    def apply(self, grads, trainable_variables=None):
+        if trainable_variables is None:
+            raise ValueError("`trainable_variables` must be given: their names tell the groups.")
+        variables = list(trainable_variables)
+        changed = [
+            grad if grad is None else self._changed(grad, variable)
+            for grad, variable in zip(grads, variables, strict=True)
+        ]
+        return super().apply(changed, variables)
+
+    def _changed(self, grad: Any, variable: Any) -> Any:
+        """Return rate (gradient + d w)."""
+        parts = variable.path.split("/")
+        group = next((self.groups[name] for name in self.groups if name in parts), {})
+        rate, decay = group.get("rate", 1.0), group.get("l2_decay", self.l2_decay)
+        if decay:
+            grad = ops.add(grad, ops.multiply(ops.convert_to_tensor(variable), decay))
+        return grad if rate == 1 else ops.multiply(grad, rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"l2_decay": self.l2_decay, "groups": self.groups}

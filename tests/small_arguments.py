@@ -7,6 +7,23 @@ of 1e-6 of the first step past the tolerance by the third.
 """
 
 SMALL_ARGUMENTS = {
+    "computer_vision/fine_tuning": {
+        "resize": 32,
+        "width": 0.125,
+        "depths": "1,1",
+        "small_stem": "true",
+        "frozen": "stem",
+        "learning_rate": 1e-4,
+    },
+    "computer_vision/kaggle_dog": {
+        "resize": 32,
+        "width": 0.125,
+        "depths": "1,1",
+        "small_stem": "true",
+        "hidden_units": "16",
+        "learning_rate": 1e-4,
+    },
+    "computer_vision/neural_style": {"size": "32,48", "width": 0.1},
     "computer_vision/train_with_data_aug": {
         "width": 0.125,
         "depths": "1,1",

@@ -89,3 +89,52 @@ def test_adam_on_two_replicas_is_adam_on_one():
 def test_adam_refuses_a_negative_decay():
     with pytest.raises(ValueError, match=r"`l2_decay` must be at least 0. Received: l2_decay=-1"):
         optimizers.Adam(l2_decay=-1)
+
+
+# GroupedSGD
+
+
+def grouped(optimizer, steps=5):
+    """Descend on two weights, of a body and a head, as PyTorch did for the figures below."""
+    a = keras.Variable([1.0, -2.0], name="body")
+    b = keras.Variable([0.5, 3.0], name="logits")
+    for t in range(steps):
+        gradients = [2 * (a - 1) * (t + 1) ** 2, 2 * b * (t - 2)]
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], [a, b])
+    return np.concatenate([a, b])
+
+
+def test_groups_have_their_own_rate_and_decay_as_in_pytorch():
+    """torch.optim.SGD, groups of lr 0.05, decay 0.1 and lr 0.5, decay 0.01, momentum 0.9."""
+    groups = {"logits": {"rate": 10.0, "l2_decay": 0.01}}
+    moved = grouped(optimizers.GroupedSGD(0.05, 0.9, 0.1, groups))
+    expected = [1.0051583051681519, -0.906379222869873, -5.611424922943115, -33.668556213378906]
+    np.testing.assert_allclose(moved, expected, rtol=1e-4)
+
+
+def test_without_groups_it_is_keras_sgd():
+    np.testing.assert_allclose(
+        grouped(optimizers.GroupedSGD(0.01, 0.9)), grouped(keras.optimizers.SGD(0.01, 0.9))
+    )
+
+
+def test_groups_are_in_the_config():
+    groups = {"logits": {"rate": 10.0}}
+    made = optimizers.GroupedSGD(0.1, 0.5, l2_decay=0.01, groups=groups)
+    again = optimizers.GroupedSGD.from_config(made.get_config())
+    np.testing.assert_array_equal(grouped(made), grouped(again))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"l2_decay": -1.0}, "must be at least 0"),
+        ({"groups": {"logits": {"rate": -1.0}}}, "must be at least 0. Received: logits"),
+        ({"groups": {"logits": {"learning_rate": 1.0}}}, "must be at least 0. Received: logits"),
+    ],
+)
+def test_wrong_groups_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        optimizers.GroupedSGD(**options)
+    with pytest.raises(ValueError, match="'head', which no weight belongs to"):
+        optimizers.GroupedSGD(groups={"head": {}}).build([keras.Variable([1.0], name="logits")])

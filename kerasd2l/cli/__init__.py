@@ -154,7 +154,7 @@ def train(
     if as_json:
         print_json(summary)
     else:
-        click.echo(command.report(summary))
+        click.echo(command.report(summary, exports=bool(found.endpoints)))
 
 
 @main.command()

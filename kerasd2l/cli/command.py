@@ -145,8 +145,8 @@ def rehearse(
     }
 
 
-def report(summary: Mapping[str, Any]) -> str:
-    """Say the result of a training (or a rehearsal) to a person."""
+def report(summary: Mapping[str, Any], *, exports: bool = True) -> str:
+    """Say the result of a training (or a rehearsal) to a person; exports: it can be exported."""
     if summary.get("dry_run"):
         return "\n".join(f"{key}: {value}" for key, value in summary.items())
     lines = [f"{key} {value:.4f}" for key, value in summary["metrics"].items()]
@@ -154,11 +154,12 @@ def report(summary: Mapping[str, Any]) -> str:
     lines.append(f"{examples} examples, {summary['wall_seconds']:.1f} s in all")
     if summary.get("skipped_pictures"):
         lines.append(f"{summary['skipped_pictures']} broken pictures left out (assets.json)")
+    lines += [f"note: {remark}" for remark in summary.get("remarks", ())]
     lines.append(f"run: {summary['run']}  (curves.png, model.keras, summary.json)")
     if summary["savedmodel"]:
         lines.append(f"savedmodel: {summary['savedmodel']}")
         lines.append(f"next: kerasd2l predict {summary['savedmodel']} INPUT")
-    else:
+    elif exports:
         lines.append(f"next: kerasd2l export {summary['run']}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""`kerasd2l convert`: weights of d2l's PyTorch models and of Hugging Face's BERT."""
+"""`kerasd2l convert`: weights of d2l's PyTorch models, Hugging Face's BERT, image networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Convert(Verb):
     "pairs",
     multiple=True,
     metavar="KEY=VALUE",
-    help="num_heads, which weights do not tell; dropout_rate, for further training.",
+    help="num_heads, which weights do not tell; dropout_rate; include_top of image networks.",
 )
 @click.option(
     "--out",
@@ -50,9 +50,9 @@ class _Convert(Verb):
 def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> None:
     """Convert the weights in FILE, from elsewhere, into a model of this library.
 
-    FILE is safetensors, a state dict that PyTorch wrote (only this needs PyTorch), or the folder
-    of either. Every array must have its place: what is missing, left over or of another shape is
-    named.
+    FILE is safetensors, a state dict that PyTorch wrote (only this needs PyTorch), the folder of
+    either, or a .keras or .h5 of keras.applications. Every array must have its place: what is
+    missing, left over or of another shape is named.
 
     With --out FOLDER the vocabulary beside FILE comes along: fine-tune from it with `kerasd2l
     train bert_pair --set weights=FOLDER`, serve it with `kerasd2l export FOLDER`. In FILE.keras
@@ -88,6 +88,8 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
         say(f"serve it: kerasd2l export {out}")
         say(f"fine-tune it: kerasd2l train bert_pair --set weights={out}")
     else:
+        if name.startswith("resnet"):
+            say(f"fine-tune it: kerasd2l train fine_tuning --set weights={path}")
         say(f"load it: import kerasd2l.models; keras.saving.load_model({str(path)!r})")
 
 

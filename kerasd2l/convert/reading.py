@@ -1,6 +1,7 @@
-"""From a checkpoint's file to arrays by their names: safetensors, or a state dict of PyTorch.
+"""From a checkpoint's file to arrays by their names: safetensors, PyTorch's, or one of Keras.
 
-No file runs a program: safetensors holds numbers only, and PyTorch reads with `weights_only`.
+No file runs a program: safetensors holds numbers only, and PyTorch reads with `weights_only`; for
+those of Keras see `keras_files`.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kerasd2l.convert import keras_files
 from kerasd2l.data import DataError, files
 
 # What the folder of a checkpoint calls its weights; the first that is there is read.
@@ -28,6 +31,7 @@ _WRAPPERS = ("module.", "_orig_mod.")
 _DAMAGED: tuple[type[Exception], ...] = (RuntimeError, ValueError, TypeError, LookupError)
 _DAMAGED += (AttributeError, EOFError, OSError, OverflowError, AssertionError)
 _DAMAGED += (pickle.UnpicklingError,)
+_DAMAGED_ZIP: tuple[type[Exception], ...] = (*_DAMAGED, zipfile.BadZipFile, zlib.error)
 
 
 class ConvertError(Exception):
@@ -107,11 +111,16 @@ def read(path: Path) -> Checkpoint:
     # safetensors: the length of a header in 8 bytes, and the header, JSON
     if path.suffix == ".safetensors" or head[4:] == b"\0\0\0\0{":
         arrays = _read_safetensors(path)
+    elif path.suffix == ".keras" and head[:2] == b"PK":
+        arrays = _read_keras(path, keras_files.read_keras)
+    elif head.startswith(keras_files.HDF5):
+        arrays = _read_keras(path, keras_files.read_h5)
     elif head[:2] in (b"PK", b"\x80\x02"):
         arrays = _read_torch(path)
     else:
         raise ConvertError(
-            f"{path} is no checkpoint: neither safetensors nor what `torch.save` writes."
+            f"{path} is no checkpoint: neither safetensors, nor what `torch.save` writes, nor a "
+            "file of Keras."
         )
     if not arrays:
         raise ConvertError(f"{path} holds no arrays.")
@@ -134,6 +143,18 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
             f"{path} is no whole safetensors file: truncated or damaged ({_line(error)}). "
             "Get it anew."
         ) from error
+
+
+def _read_keras(
+    path: Path, reader: Callable[[Path], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    try:
+        arrays = reader(path)
+    except _DAMAGED_ZIP as error:
+        raise ConvertError(
+            f"{path} is no file of a Keras model, or damaged ({_line(error)})."
+        ) from error
+    return {name: _plain(array) for name, array in arrays.items()}
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:

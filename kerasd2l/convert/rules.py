@@ -48,6 +48,26 @@ def dense(ours: str, theirs: str, use_bias: bool = True) -> list[Rule]:
     return [kernel, *(same(f"{ours}/bias", f"{theirs}.bias") if use_bias else [])]
 
 
+def conv(ours: str, theirs: str, use_bias: bool = True) -> list[Rule]:
+    """Take a convolution: PyTorch's weight is (out, in, h, w), the kernel of Keras (h, w, in, out).
+
+    A dense layer that is written so is one of 1 x 1.
+    """
+    kernel = Rule(f"{ours}/kernel", (f"{theirs}.weight",), lambda w: np.transpose(w, (2, 3, 1, 0)))
+    return [kernel, *(same(f"{ours}/bias", f"{theirs}.bias") if use_bias else [])]
+
+
+def batch_norm(ours: str, theirs: str) -> list[Rule]:
+    """Take a batch normalization with its moving statistics."""
+    pairs = {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    }
+    return [rule for m, t in pairs.items() for rule in same(f"{ours}/{m}", f"{theirs}.{t}")]
+
+
 def norm(ours: str, theirs: str, names: tuple[str, str] = ("weight", "bias")) -> list[Rule]:
     """Take a layer normalization; `names`: what theirs calls gamma and beta."""
     both = zip(("gamma", "beta"), names, strict=True)

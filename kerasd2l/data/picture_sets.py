@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from kerasd2l.data import tfds_sets
-from kerasd2l.data.sets import cifar10, fashion_mnist, image_folder, mnist
+from kerasd2l.data.sets import cifar10, fashion_mnist, hotdog, image_folder, mnist
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data
 
-_CHOICES = "fashion_mnist, mnist, cifar10, image_folder, or tfds:NAME"
+_CHOICES = "fashion_mnist, mnist, cifar10, hotdog, image_folder, or tfds:NAME"
 Dataset = Annotated[str, f"one of {_CHOICES}"]
 
 _SHAPES = {
     "fashion_mnist": (28, 28, 1),
     "mnist": (28, 28, 1),
     "cifar10": (32, 32, 3),
+    "hotdog": (224, 224, 3),  # what its pictures are stretched to
     "image_folder": (96, 96, 3),  # one's own pictures have no size of their own
 }
 
@@ -25,7 +26,7 @@ def picture_shape(dataset: str, resize: int | None = None) -> tuple[int, int, in
     """Return (height, width, channels) of the pictures that `load_pictures` gives.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
+        dataset: "fashion_mnist", "mnist", "cifar10", "hotdog", "image_folder", or "tfds:NAME".
         resize: int, pixels of a side, or None for the set's own size.
 
     Raises:
@@ -72,7 +73,7 @@ def load_pictures(
     """Load a picture classification set by its name; with "image_folder", one's own pictures.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
+        dataset: "fashion_mnist", "mnist", "cifar10", "hotdog", "image_folder", or "tfds:NAME".
         source: Source, or the name of its kind.
         batch_size: int, the global batch.
         resize: int, pixels of a side, or None for the set's own size.
@@ -108,8 +109,13 @@ def load_pictures(
     if dataset.startswith(tfds_sets.PREFIX):
         name = dataset.removeprefix(tfds_sets.PREFIX)
         return tfds_sets.load(name, source, batch_size=batch_size, resize=resize)
-    module = {"fashion_mnist": fashion_mnist, "mnist": mnist, "cifar10": cifar10}[dataset]
-    return module.load(source, batch_size=batch_size, resize=resize)
+    modules = {
+        "fashion_mnist": fashion_mnist,
+        "mnist": mnist,
+        "cifar10": cifar10,
+        "hotdog": hotdog,
+    }
+    return modules[dataset].load(source, batch_size=batch_size, resize=resize)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class PictureSet:
     """The pictures of a recipe: which set, at what size.
 
     Args:
-        dataset: "fashion_mnist", "mnist", "cifar10", "image_folder", or "tfds:NAME".
+        dataset: "fashion_mnist", "mnist", "cifar10", "hotdog", "image_folder", or "tfds:NAME".
         resize: int, pixels of a side, or None for the set's own size.
         least: int, the smallest side that the network does not shrink to nothing.
         splits: bool, of one's own pictures: whether folders called train and test are splits.

@@ -67,12 +67,24 @@ from kerasd2l.models.vision.densenet import dense_block, densenet, transition_bl
 from kerasd2l.models.vision.dropout_mlp import dropout_mlp
 from kerasd2l.models.vision.googlenet import googlenet, inception_block
 from kerasd2l.models.vision.image_network import ImageNetwork
+from kerasd2l.models.vision.imagenet_resnet import imagenet_resnet, resnet_blocks
+from kerasd2l.models.vision.imagenet_vgg import imagenet_vgg, vgg_feature, vgg_places
 from kerasd2l.models.vision.lenet import lenet
 from kerasd2l.models.vision.mlp import mlp
 from kerasd2l.models.vision.mnist_cnn import mnist_cnn
 from kerasd2l.models.vision.mnist_inception import mnist_inception
 from kerasd2l.models.vision.mnist_mlp import mnist_mlp
 from kerasd2l.models.vision.mnist_resnet import mnist_resnet
+from kerasd2l.models.vision.neural_style import (
+    SynthesizedImage,
+    content_loss,
+    feature_extractor,
+    gram,
+    spread_features,
+    style_loss,
+    tv_loss,
+)
+from kerasd2l.models.vision.new_head import with_new_head
 from kerasd2l.models.vision.nin import nin
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
@@ -113,6 +125,7 @@ __all__ = [
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
     "SkipGram",
+    "SynthesizedImage",
     "TransformerDecoder",
     "TransformerEncoder",
     "alexnet",
@@ -123,12 +136,17 @@ __all__ = [
     "bert_large",
     "birnn",
     "chimera",
+    "content_loss",
     "decomposable_attention",
     "dense_block",
     "densenet",
     "diabetes_mlp",
     "dropout_mlp",
+    "feature_extractor",
     "googlenet",
+    "gram",
+    "imagenet_resnet",
+    "imagenet_vgg",
     "inception_block",
     "language_model",
     "lenet",
@@ -144,19 +162,26 @@ __all__ = [
     "regnet",
     "residual_block",
     "resnet18",
+    "resnet_blocks",
     "resnext",
     "resnext_block",
     "seq2seq",
     "sequence_mlp",
     "softmax_regression",
+    "spread_features",
     "state_sizes",
     "step_by_step",
+    "style_loss",
     "tabular_regression",
     "textcnn",
     "tied_mlp",
     "transformer",
     "transition_block",
+    "tv_loss",
     "vgg",
+    "vgg_feature",
+    "vgg_places",
     "vit",
+    "with_new_head",
     "with_state",
 ]

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kerasd2l._lazy import lazy
 
 keras = lazy("keras")
 optimizers = lazy("kerasd2l.optimizers")
+
+
+class Descending(Protocol):
+    """What all of these have: a rate, a batch, how long, and what makes the optimizer."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    def optimizer(self) -> Any: ...
 
 
 @dataclass(frozen=True)

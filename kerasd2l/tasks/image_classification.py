@@ -12,7 +12,7 @@ from typing import Any
 from kerasd2l import data, endpoints, scratch
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Data, Expected, Recipe
-from kerasd2l.tasks.descent import PlainAdam
+from kerasd2l.tasks.descent import Descending
 
 keras = lazy("keras")
 
@@ -75,7 +75,7 @@ def image_classification(
     build: Callable[[tuple[int | None, ...], int], Any],
     *,
     pictures: Pictures,
-    descent: Descent | PlainAdam,
+    descent: Descending,
     augment: Callable[[int, int], Callable] | None = None,
     least: int = 1,
     expected: Expected | None = None,

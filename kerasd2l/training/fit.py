@@ -125,6 +125,8 @@ def fit(
             save_model(model, run)
         recorder.draw(history)
         summary = summarise(run, history, time.perf_counter() - began)
+        if "remarks" in data.assets:  # what a reader of the figures must know
+            summary["remarks"] = list(data.assets["remarks"])
         if "skipped_pictures" in data.assets:  # the list may have grown while training
             run.write("assets.json", data.assets)
             summary["skipped_pictures"] = len(data.assets["skipped_pictures"])

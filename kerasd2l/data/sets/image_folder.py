@@ -89,7 +89,7 @@ def load(
     root = _root(source)
     found = picture_tree.find(root, splits=splits, source=source)
     _tell(root, found)
-    readers = {split: _Reader(root, tree, size, channels) for split, tree in found.trees.items()}
+    readers = {split: Reader(root, tree, size, channels) for split, tree in found.trees.items()}
     budget = memory - sum(reader.bytes for reader in readers.values())
     for reader in readers.values():
         reader.read(skip_broken=source.skip_broken, keep=budget >= 0)
@@ -148,7 +148,7 @@ def _root(source: Source) -> Path:
     return root
 
 
-class _Reader:
+class Reader:
     """Decodes the pictures of one split."""
 
     def __init__(self, root: Path, tree: Tree, size: tuple[int, int], channels: int):
@@ -252,7 +252,7 @@ def _tell(root: Path, found: Found) -> None:
         _log.warning("passed over in %s: %s", shown(root), shown(", ".join(passed)))
 
 
-def _check_classes(readers: dict[str, _Reader], found: Found, root: Path) -> None:
+def _check_classes(readers: dict[str, Reader], found: Found, root: Path) -> None:
     """Refuse a class whose pictures are all broken."""
     for split, reader in readers.items():
         lacking = sorted(set(found.trees[split].labels) - set(reader.tree.labels))

@@ -16,6 +16,8 @@ from kerasd2l.layers import BatchNormalization, Conv2D, GroupedConv2D
 layers = keras.layers
 LAST = "channels_last"  # whatever keras.json says
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the pixels of its training set
+# Red, green and blue of ImageNet's: what networks that were trained on it expect.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def check_classes(num_classes: int) -> None:
@@ -36,6 +38,8 @@ class ImageNetwork:
     Raises:
         ValueError: a shape without three axes, or fewer than two classes.
     """
+
+    use_bias = True  # of the convolutions
 
     def __init__(self, input_shape: tuple, num_classes: int, seed: int | None):
         if len(input_shape) != 3:
@@ -74,7 +78,8 @@ class ImageNetwork:
             padding="same" if same else "valid",
             groups=groups,
             activation=activation,
-            kernel_initializer=keras.initializers.GlorotUniform(self.next_seed()),
+            use_bias=self.use_bias,
+            kernel_initializer=self.initializer(),
             name=name,
         )(x)
 
@@ -98,6 +103,27 @@ class ImageNetwork:
     def normalise(self, mean: float, std: float) -> Any:
         """Return the pixels with mean 0 and deviation 1."""
         return layers.Rescaling(1 / std, -mean / std, name="normalise")(self.pixels)
+
+    def standardise(self, mean: Sequence[float], std: Sequence[float]) -> Any:
+        """Return (pixels - mean) / std, channel by channel.
+
+        Raises:
+            ValueError: not a number for each channel, or a deviation that is not positive.
+        """
+        channels = self.input_shape[-1]
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise ValueError(
+                f"`pixel_mean` and `pixel_std` must have a number for each of the {channels} "
+                f"channels, `pixel_std` positive ones. Received: pixel_mean={tuple(mean)}, "
+                f"pixel_std={tuple(std)}."
+            )
+        scale = [1 / s for s in std]
+        offset = [-m / s for m, s in zip(mean, std, strict=True)]
+        return layers.Rescaling(scale, offset, name="standardise")(self.pixels)
+
+    def initializer(self) -> keras.Initializer:
+        """Return what draws the weights of the next convolution."""
+        return keras.initializers.GlorotUniform(self.next_seed())
 
     def average_pool(self, x: Any, pool_size: int = 2, strides: int = 2, *, name: str) -> Any:
         """Average, by default 2 x 2 with stride 2."""
