@@ -67,3 +67,48 @@ class Adam(keras.optimizers.Adam):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"l2_decay": self.l2_decay}
+
+
+@keras.saving.register_keras_serializable("kerasd2l")
+class SGD(keras.optimizers.SGD):
+    """Stochastic gradient descent with L2 decay, the `weight_decay` of PyTorch's SGD.
+
+    g' = g + l2_decay w; w -= learning_rate g'; with momentum v = momentum v + learning_rate g'.
+    Sections: "fcn", "kaggle-cifar10". Keras' `weight_decay` shrinks w beside the gradient; with
+    momentum that is another step.
+
+    Args:
+        learning_rate: float, or a schedule. Default: 0.01.
+        momentum: float in [0, 1). Default: 0.
+        l2_decay: float >= 0, adds l2_decay w to the gradient of w. Default: 0.
+        **kwargs: of `keras.optimizers.SGD`: nesterov, global_clipnorm, ...
+
+    Raises:
+        ValueError: a negative `l2_decay`.
+
+    Example:
+        >>> w = keras.Variable([1.0])
+        >>> SGD(0.5, l2_decay=0.25).apply([ops.convert_to_tensor([1.0])], [w])
+        >>> float(w[0])
+        0.375
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        l2_decay: float = 0.0,
+        **kwargs: Any,
+    ):
+        if l2_decay < 0:
+            raise ValueError(f"`l2_decay` must be at least 0. Received: l2_decay={l2_decay}.")
+        super().__init__(learning_rate, momentum, **kwargs)
+        self.l2_decay = l2_decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.l2_decay:
+            gradient = ops.add(gradient, ops.multiply(variable, self.l2_decay))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"l2_decay": self.l2_decay}

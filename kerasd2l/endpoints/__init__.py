@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = attach(
         "bert_tagger": "bert",
         "binary_classifier": "binary",
         "image_classifier": "images",
+        "image_segmenter": "masks",
         "class_answers": "classes",
         "text_classifier": "classes",
         "decode_image": "images",

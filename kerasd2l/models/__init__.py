@@ -65,6 +65,7 @@ from kerasd2l.models.vision.alexnet import alexnet
 from kerasd2l.models.vision.batch_norm_lenet import batch_norm_lenet
 from kerasd2l.models.vision.densenet import dense_block, densenet, transition_block
 from kerasd2l.models.vision.dropout_mlp import dropout_mlp
+from kerasd2l.models.vision.fcn import fcn, fcn8s
 from kerasd2l.models.vision.googlenet import googlenet, inception_block
 from kerasd2l.models.vision.image_network import ImageNetwork
 from kerasd2l.models.vision.lenet import lenet
@@ -77,6 +78,7 @@ from kerasd2l.models.vision.nin import nin
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.softmax_regression import softmax_regression
+from kerasd2l.models.vision.unet import unet
 from kerasd2l.models.vision.vgg import vgg
 from kerasd2l.models.vision.vit import ClassToken, vit
 
@@ -128,6 +130,8 @@ __all__ = [
     "densenet",
     "diabetes_mlp",
     "dropout_mlp",
+    "fcn",
+    "fcn8s",
     "googlenet",
     "inception_block",
     "language_model",
@@ -156,6 +160,7 @@ __all__ = [
     "tied_mlp",
     "transformer",
     "transition_block",
+    "unet",
     "vgg",
     "vit",
     "with_state",
