@@ -78,6 +78,7 @@ from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.single_shot import (
     SingleShotDetector,
+    anchor_sizes,
     bbox_predictor,
     cls_predictor,
     concat_preds,
@@ -128,6 +129,7 @@ __all__ = [
     "TransformerDecoder",
     "TransformerEncoder",
     "alexnet",
+    "anchor_sizes",
     "anynet",
     "bahdanau",
     "base_net",

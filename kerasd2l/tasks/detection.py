@@ -24,6 +24,19 @@ _LEAST_SCORE = 0.01  # of a detection that average precision looks at
 
 
 @dataclass(frozen=True)
+class Anchors:
+    """How large the anchors are, as parts of the picture's height; the book's by default.
+
+    Args:
+        smallest: float > 0, of the finest map; about the smallest object.
+        largest: float > smallest, of the coarsest map.
+    """
+
+    smallest: float = 0.2
+    largest: float = 0.88
+
+
+@dataclass(frozen=True)
 class BoxLoss:
     """The exercises' losses; zeros are the book's own.
 

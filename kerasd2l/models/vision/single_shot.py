@@ -17,6 +17,36 @@ SIZES = ((0.2, 0.272), (0.37, 0.447), (0.54, 0.619), (0.71, 0.79), (0.88, 0.961)
 RATIOS = ((1.0, 2.0, 0.5),) * 5
 
 
+def anchor_sizes(smallest: float = 0.2, largest: float = 0.88, maps: int = 5) -> Any:
+    """Return two sizes of anchors for each map, by the rule that the book's numbers follow.
+
+    s_k in equal steps from the smallest to the largest, and sqrt(s_k s_k+1). Section: "ssd".
+
+    Args:
+        smallest: float > 0, of the finest map, as a part of the picture's height.
+        largest: float > smallest, of the coarsest map.
+        maps: int >= 2.
+
+    Returns:
+        Tuple of pairs of floats, rounded to 3 digits.
+
+    Raises:
+        ValueError: a number out of range.
+
+    Example:
+        >>> anchor_sizes(0.2, 0.88)[0]
+        (0.2, 0.272)
+    """
+    if not 0.001 <= smallest < largest < float("inf") or maps < 2:
+        raise ValueError(
+            "`smallest` must be at least 0.001, `largest` more, and `maps` at least 2. "
+            f"Received: smallest={smallest}, largest={largest}, maps={maps}."
+        )
+    step = (largest - smallest) / (maps - 1)
+    first = [smallest + k * step for k in range(maps)]
+    return tuple((round(s, 3), round((s * (s + step)) ** 0.5, 3)) for s in first)
+
+
 def cls_predictor(num_anchors: int, num_classes: int, **options: Any) -> keras.layers.Layer:
     """Make the layer that gives each anchor logits of K classes and of the background in front.
 
