@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"recipe", "run", "decoding", "cluster"},
     "endpoints": {"recipe", "run", "decoding", "pixels"},
     "export": {"recipe", "run", "decoding", "finding"},
-    "serving": {"recipe", "run", "export", "endpoints"},
+    "serving": {"recipe", "run", "export", "endpoints", "figures"},
     "tasks": {
         "data",
         "models",

@@ -292,17 +292,22 @@ savedmodels_option = click.option(
 
 
 def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Path) -> None:
-    """Draw pictures with their classes, or attention; other answers have no picture."""
+    """Draw pictures with their classes or boxes, or attention; other answers have no picture."""
     from kerasd2l import serving as room
 
     if room.attends(outputs):
         save_drawing(room.attention_figure(outputs), out)
         return
-    if served.class_names is None or not all(Path(word).is_file() for word in inputs):
+    finds = room.finds(outputs)
+    named = finds or served.class_names is not None
+    if not named or not all(Path(word).is_file() for word in inputs):
         raise room.ArgumentError(
-            "--out draws the answers of image classifiers and of models with attention only. "
-            "Leave it away."
+            "--out draws the answers of image classifiers, of detectors and of models with "
+            "attention only. Leave it away."
         )
+    if finds:
+        save_drawing(room.boxes_figure(inputs, outputs), out)
+        return
     save_drawing(room.figure(list(inputs), outputs, served.class_names), out)
 
 

@@ -88,7 +88,7 @@ def image_classifier(
             "serving_default",
             {"image_bytes": TensorSpec((None,), "string")},
             build_bytes,
-            lambda: {"image_bytes": _example_pictures(*size)},
+            lambda: {"image_bytes": example_pictures(*size)},
         ),
         Endpoint(
             "predict",
@@ -150,7 +150,7 @@ def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.T
     return classify
 
 
-def _example_pictures(height: int, width: int, channels: int) -> np.ndarray:
+def example_pictures(height: int, width: int, channels: int) -> np.ndarray:
     """Return two PNGs, one of the model's size and one that must be resized and converted."""
     from PIL import Image
 

@@ -77,7 +77,17 @@ from kerasd2l.models.vision.mnist_resnet import mnist_resnet
 from kerasd2l.models.vision.nin import nin
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
+from kerasd2l.models.vision.single_shot import (
+    SingleShotDetector,
+    anchor_sizes,
+    bbox_predictor,
+    cls_predictor,
+    concat_preds,
+    flatten_pred,
+)
 from kerasd2l.models.vision.softmax_regression import softmax_regression
+from kerasd2l.models.vision.ssd import SSD
+from kerasd2l.models.vision.tiny_ssd import TinySSD, base_net, down_sample_blk, get_blk
 from kerasd2l.models.vision.unet import unet
 from kerasd2l.models.vision.vgg import vgg
 from kerasd2l.models.vision.vit import ClassToken, vit
@@ -86,6 +96,7 @@ __all__ = [
     "CBOW",
     "GPT",
     "MLP",
+    "SSD",
     "Aggregate",
     "Attend",
     "BERTClassifier",
@@ -114,24 +125,34 @@ __all__ = [
     "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "SingleShotDetector",
     "SkipGram",
+    "TinySSD",
     "TransformerDecoder",
     "TransformerEncoder",
     "alexnet",
+    "anchor_sizes",
     "anynet",
     "bahdanau",
+    "base_net",
     "batch_norm_lenet",
+    "bbox_predictor",
     "bert_base",
     "bert_large",
     "birnn",
     "chimera",
+    "cls_predictor",
+    "concat_preds",
     "decomposable_attention",
     "dense_block",
     "densenet",
     "diabetes_mlp",
+    "down_sample_blk",
     "dropout_mlp",
     "fcn",
     "fcn8s",
+    "flatten_pred",
+    "get_blk",
     "googlenet",
     "inception_block",
     "language_model",

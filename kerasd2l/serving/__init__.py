@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = attach(
         "Served": "predict",
         "format_prediction": "show",
         "figure": "show",
+        "finds": "boxes",
+        "boxes_figure": "boxes",
         "attends": "show",
         "attention_figure": "show",
         "ArgumentError": "inputs",

@@ -75,6 +75,27 @@ class PlainAdam:
 
 
 @dataclass(frozen=True)
+class DecayedDescent:
+    """Stochastic gradient descent with weight decay.
+
+    Args:
+        learning_rate: float > 0.
+        weight_decay: float >= 0, each step shrinks all weights by learning_rate times this.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.1
+    weight_decay: float = 0.0
+    batch_size: int = 32
+    epochs: int = 10
+
+    def optimizer(self) -> Any:
+        """Make the optimizer; without momentum the decay is PyTorch's."""
+        return keras.optimizers.SGD(self.learning_rate, weight_decay=self.weight_decay or None)
+
+
+@dataclass(frozen=True)
 class SummedDescent:
     """Stochastic gradient descent on the sum of the losses of a batch, as the book's chapter 13.
 
