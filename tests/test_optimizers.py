@@ -89,3 +89,39 @@ def test_adam_on_two_replicas_is_adam_on_one():
 def test_adam_refuses_a_negative_decay():
     with pytest.raises(ValueError, match=r"`l2_decay` must be at least 0. Received: l2_decay=-1"):
         optimizers.Adam(l2_decay=-1)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_decays_as_pytorch_does(momentum, l2):
+    steps = gradients()
+    w, v = START.copy(), 0.0
+    for g in steps:
+        v = momentum * v + g + l2 * w
+        w = w - 0.1 * v
+    found = by_keras(optimizers.SGD(0.1, momentum, l2_decay=l2), steps)
+    np.testing.assert_allclose(found, w, rtol=1e-5, atol=1e-7)
+    if momentum and l2:  # Keras' own decay is another step
+        other = by_keras(keras.optimizers.SGD(0.1, momentum, weight_decay=l2), steps)
+        assert np.abs(other - w).max() > 1e-3
+
+
+def test_sgd_is_made_again_from_its_config():
+    made = optimizers.SGD.from_config(optimizers.SGD(0.2, 0.5, l2_decay=0.1).get_config())
+    assert (made.momentum, made.l2_decay) == (0.5, 0.1)
+    with pytest.raises(ValueError, match="`l2_decay` must be at least 0"):
+        optimizers.SGD(l2_decay=-1)
+
+
+def test_summed_descent_steps_by_the_sum_of_the_losses():
+    from kerasd2l.tasks.descent import SummedDescent
+
+    # the book: w -= 0.001 (sum of the gradients + 0.01 w), momentum 0.9
+    of_examples = np.random.default_rng(1).normal(size=(5, 8, len(START)))
+    w, v = START.copy(), 0.0
+    for g in of_examples:
+        v = 0.9 * v + g.sum(0) + 0.01 * w
+        w = w - 0.001 * v
+    descent = SummedDescent(0.001, 0.01, 0.9, batch_size=8)
+    found = by_keras(descent.optimizer(), of_examples.mean(1))
+    np.testing.assert_allclose(found, w, rtol=1e-5)

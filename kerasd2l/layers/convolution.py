@@ -203,7 +203,7 @@ class TransposedConv2D(keras.layers.Conv2DTranspose):
         top, left = self.cropping
         height, width = (self._size(ops.shape(inputs)[1 + axis], axis) for axis in (0, 1))
         # what is added at the bottom and the right may lie behind the last place
-        more = [max(0, p + q) for p, q in zip(self.cropping, self.extension, strict=True)]
+        more = [max(0, q - p) for p, q in zip(self.cropping, self.extension, strict=True)]
         y = ops.pad(y, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))) if any(more) else y
         y = y[:, top : top + height, left : left + width, :]
         return y + self.bias if self.use_bias else y

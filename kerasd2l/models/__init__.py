@@ -75,6 +75,7 @@ from kerasd2l.models.vision.mnist_inception import mnist_inception
 from kerasd2l.models.vision.mnist_mlp import mnist_mlp
 from kerasd2l.models.vision.mnist_resnet import mnist_resnet
 from kerasd2l.models.vision.nin import nin
+from kerasd2l.models.vision.normalised import normalised
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.single_shot import (
@@ -166,6 +167,7 @@ __all__ = [
     "mnist_resnet",
     "names_classifier",
     "nin",
+    "normalised",
     "regnet",
     "residual_block",
     "resnet18",

@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = attach(
         "figure": "show",
         "finds": "boxes",
         "boxes_figure": "boxes",
+        "segments": "masks",
+        "mask_figure": "masks",
         "attends": "show",
         "attention_figure": "show",
         "ArgumentError": "inputs",

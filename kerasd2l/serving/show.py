@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasd2l.serving import boxes
+from kerasd2l.serving import boxes, masks
 from kerasd2l.serving.drawing import crop, read_picture
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def format_prediction(
     """Say a prediction in lines of text, one for each example.
 
     With `probabilities` and class names: "shirt.png: ankle boot 0.93, sneaker 0.05, ...". With
-    boxes: "street.png: 2 objects: car 0.93 (12, 30)-(80, 95), ...", pixels of the picture. Else one
+    boxes: "street.png: 2 objects: car 0.93 (12, 30)-(80, 95), ...", pixels of the picture. With
+    masks: "street.png: road 0.61, car 0.20, ...", parts of the picture. Else one
     line "name: value" for each output, or with several examples one line for each example. What of
     a text was not read, outputs that end in `_left_out`, is said where there is such.
 
@@ -43,6 +44,9 @@ def format_prediction(
     """
     if boxes.finds(outputs):
         return [f"{_label(names, i)}: {text}" for i, text in enumerate(boxes.box_texts(outputs))]
+    if masks.segments(outputs):
+        texts = masks.mask_texts(outputs, class_names)
+        return [f"{_label(names, i)}: {text}" for i, text in enumerate(texts)]
     ranked = _ranked(outputs, class_names, top)
     if ranked:
         return [

@@ -5,7 +5,7 @@ A recipe is `segmentation("fcn", build, stride=32, pictures=Masks(), descent=Sum
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,4 +93,23 @@ def segmentation(
         batch_size=descent.batch_size,
         endpoints=endpoints.image_segmenter(height=height, width=width, stride=stride),
         expected=expected,
+        score=iou_by_class,
     )
+
+
+def iou_by_class(model: Any, batches: Any, assets: Mapping[str, Any]) -> dict[str, float]:
+    """Return the intersection over union of each class that is there or is predicted.
+
+    Args:
+        model: with logits (B, H, W, K).
+        batches: of (pictures, masks).
+        assets: with `class_names`.
+
+    Returns:
+        "iou_NAME" -> number.
+    """
+    metric = segmentation_metrics.MeanIoU()
+    for x, y in batches:
+        metric.update_state(y, model.predict_on_batch(x))
+    shares = zip(assets["class_names"], metric.by_class(), strict=False)
+    return {f"iou_{name}": float(iou) for name, iou in shares if iou == iou}  # not NaN
