@@ -64,7 +64,7 @@ def test_pictures_are_in_the_order_of_their_numbers_as_text(tmp_path, zipped):
     assert [x[:, 0, 0, 0].tolist() for x in data.unknown()] == [
         pytest.approx([101 / 255, 110 / 255])
     ]
-    check_data(data)
+    check_data(lambda: load(tmp_path, batch_size=5))
 
 
 def test_of_each_class_as_many_validate_as_of_the_rarest(tmp_path):

@@ -77,7 +77,6 @@ def test_fcn_is_a_model_as_others(build):
     check_model(
         lambda: build((None, None, 3), 4, **options),
         x,
-        free_axes=(0, 1, 2),
         fresh=build is models.fcn,
         no_gradient=("conv/bias", "conv_1/bias", "conv_2/bias"),
     )
@@ -88,7 +87,6 @@ def test_unet_is_a_model_as_others():
     check_model(
         lambda: models.unet((None, None, 3), 4, levels=2, width=0.0625, seed=0),
         x,
-        free_axes=(0, 1, 2),
         fresh=False,
         no_gradient=("conv_1/bias", "conv_2/bias"),
     )

@@ -35,11 +35,12 @@ def kaggle_cifar10(
 ) -> Recipe:
     """Train ResNet-18 on Kaggle's CIFAR-10 (the book's small part: 1,000 + 5 pictures).
 
-    Section: "kaggle-cifar10". The 1,000 have a class, the 5 have none. Holds `valid_ratio` of the rarest class out of each class and trains
-    without them: `valid_accuracy` is that model's. Then trains on all pictures: `train_...` are
-    those of this second, final model. It tells the pictures without a class in submission.csv, in
-    the order of their numbers as text. Random crops of 64 to 100 % of the area, flips, normalised
-    pixels, SGD on the sum of the losses, a rate that falls by 0.9 every 4 epochs.
+    Section: "kaggle-cifar10". The 1,000 have a class, the 5 have none. Of each class the same
+    number of pictures, `valid_ratio` of the rarest one, is held out: `valid_accuracy` is that of a
+    model which is trained without them. Then a second one is trained on all: `train_...` and the
+    export are of it. It tells the pictures without a class in submission.csv, in the order of their
+    numbers as text. Random crops of 64 to 100 % of the area, flips, normalised pixels, SGD on the
+    sum of the losses, a rate that falls by 0.9 every 4 epochs.
     Expected: accuracy of validation 0.406-0.438 after 20 epochs of the small part (d2l notebooks).
     Command: kerasd2l train kaggle_cifar10 --data files --export
     """

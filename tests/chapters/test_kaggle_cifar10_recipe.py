@@ -12,10 +12,12 @@ from kerasd2l.training.fit import fit
 
 def test_numbers_of_the_book():
     recipe = finding.load("kaggle_cifar10")
-    descent, changes = recipe.arguments["descent"], recipe.arguments["changes"]
-    assert (recipe.epochs, recipe.batch_size, recipe.arguments["valid_ratio"]) == (20, 32, 0.1)
-    assert (descent.learning_rate, descent.weight_decay, descent.momentum) == (2e-4, 5e-4, 0.9)
-    assert (changes.crop_scale, changes.crop_ratio, changes.horizontal_flip) == (0.64, (1, 1), 0.5)
+    numbers = recipe.arguments
+    assert (recipe.epochs, recipe.batch_size, numbers["valid_ratio"]) == (20, 32, 0.1)
+    names = ("learning_rate", "weight_decay", "momentum", "lr_period", "lr_decay")
+    assert [numbers[name] for name in names] == [2e-4, 5e-4, 0.9, 4, 0.9]
+    names = ("crop_scale", "crop_ratio", "horizontal_flip")
+    assert [numbers[name] for name in names] == [0.64, (1.0, 1.0), 0.5]
     with pytest.raises(ValueError, match="`lr_period` must be at least 1 epoch"):
         finding.load("kaggle_cifar10", lr_period=0)
 
