@@ -1,9 +1,7 @@
 """Kaggle's CIFAR-10: order, parts and labels as in the book; damaged tables and pictures."""
 
 import io
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,11 +121,7 @@ def test_builtin_stand_in():
     assert data.size == {"train": 1000} and len(data.ids) == len(data.x_unknown) == 250
 
 
-@pytest.mark.skipif(
-    not Path(os.environ.get("KERASD2L_DATA", "/none"), "kaggle_cifar10").is_dir(),
-    reason="needs KERASD2L_DATA",
-)
-def test_real_files():
-    data = load(os.environ["KERASD2L_DATA"])
+def test_real_files(real_data):
+    data = load(real_data)
     assert data.x.shape == (100, 32, 32, 3) and len(data.ids) == 1
     assert data.assets["class_names"][data.y[0]] == "frog"  # picture 1

@@ -23,7 +23,9 @@ def model():
     pixels = keras.Input((None, None, 3))
     head = keras.layers.Conv2D(4, 1, name="logits")
     model = keras.Model(pixels, head(pixels))
-    head.set_weights([np.concatenate([np.zeros((3, 1)), np.eye(3)], 1)[None, None], [0.5, 0, 0, 0]])
+    head.set_weights(
+        [np.concatenate([np.zeros((3, 1)), np.eye(3)], 1)[None, None], np.array([0.5, 0, 0, 0])]
+    )
     return model
 
 
@@ -137,13 +139,14 @@ def test_strange_bytes_are_refused(serve, model, content, message):
 
 def test_pixels_of_another_size_are_refused(model):
     _, predict = image_segmenter(height=8, width=8, stride=4)
-    graph = tf.function(predict.build(model, ASSETS), autograph=False)
+    spec = tf.TensorSpec((None, None, None, 3))
+    graph = tf.function(predict.build(model, ASSETS), [spec], autograph=False)
     for shape in ((1, 8, 9, 3), (1, 7, 8, 3), (1, 0, 8, 3)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="multiples of 4 and not 0"):
-            graph(pixels=tf.zeros(shape))
+            graph(tf.zeros(shape))
     with pytest.raises(tf.errors.InvalidArgumentError, match="finite numbers"):
-        graph(pixels=tf.fill((1, 8, 8, 3), np.nan))
-    found = graph(pixels=tf.zeros((0, 8, 12, 3)))
+        graph(tf.fill((1, 8, 8, 3), np.nan))
+    found = graph(tf.zeros((0, 8, 12, 3)))
     assert found["probabilities"].shape == (0, 8, 12, 4) and found["mask"].shape == (0, 8, 12)
 
 
