@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasd2l import cli, finding, models
+from kerasd2l import cli, finding
 from kerasd2l.data.sets import scenes
 
 SMALL = {"crop": "32,64", "width": 0.125, "depths": "1,1,1,1"}
@@ -90,18 +90,19 @@ def test_replicas_and_one_device_agree_where_pixels_do_not_count(tmp_path):
 
     from kerasd2l import data, losses, training
 
-    x = np.random.default_rng(0).random((6, 32, 32, 3), "float32")
-    y = np.random.default_rng(1).integers(0, 3, (6, 32, 32)).astype("int32")
+    x = np.random.default_rng(0).random((6, 8, 8, 3), "float32")
+    y = np.random.default_rng(1).integers(0, 3, (6, 8, 8)).astype("int32")
     for i in range(6):
-        y[i, : 5 * i] = 255
+        y[i, : i + 1] = 255
     ends = []
     for strategy in (None, training.make_strategy("mirrored", replicas=2)):
         batches = data.pipeline.from_arrays((x, y), batch_size=3, seed=0)  # pieces of 1 and 2
         arrays = data.pipeline.make_data(batches, features={}, assets={})
         with strategy.scope() if strategy else contextlib.nullcontext():
-            model = models.fcn((32, 32, 3), 3, width=0.0625, depths=(1, 1, 1, 1), seed=0)
-            model.compile(keras.optimizers.SGD(0.01), losses.PixelCrossEntropy())
+            head = keras.layers.Conv2D(3, 3, padding="same", kernel_initializer="ones")
+            model = keras.Sequential([keras.Input((8, 8, 3)), head])
+            model.compile(keras.optimizers.SGD(0.5), losses.PixelCrossEntropy())
         training.train(model, arrays, epochs=1, strategy=strategy)
         ends.append([np.asarray(w) for w in model.get_weights()])
     for one, shared in zip(*ends, strict=True):
-        np.testing.assert_allclose(one, shared, atol=2e-4)
+        np.testing.assert_allclose(one, shared, atol=1e-5)

@@ -69,7 +69,7 @@ def test_unet_goes_down_and_up():
     assert trainable(net) == down + up + (64 + 1) * 5
 
 
-@pytest.mark.parametrize("build", [models.fcn, models.fcn8s])
+@pytest.mark.parametrize("build", [models.fcn, pytest.param(models.fcn8s, marks=pytest.mark.slow)])
 def test_fcn_is_a_model_as_others(build):
     x = np.random.default_rng(0).random((2, 64, 32, 3), "float32")
     options = {"width": 0.125, "depths": (1, 1, 1, 1), "seed": 0}
