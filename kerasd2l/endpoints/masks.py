@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -64,61 +65,6 @@ def image_segmenter(
         ['serving_default', 'predict']
     """
 
-    def build_bytes(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        names = _class_names(model, assets)
-        stretched = (height, width) if assets.get("stretched") else None
-
-        def one(encoded):
-            image = decode_image(encoded, 3)
-            size = tf.shape(image)[:2]
-            seen = stretched or _size_to_see(size, stride, most_pixels)
-            logits = finite(model(resized_and_scaled(image, seen)[None], training=False))
-            mask = tf.cast(tf.argmax(logits, axis=-1), tf.uint8)[0, ..., None]  # (h, w, 1)
-            mask = tf.image.resize(mask, size, "nearest")
-            png = tf.io.encode_png(mask)
-            return tf.RaggedTensor.from_tensor(mask[..., 0]), size, png
-
-        def serve(image_bytes):
-            specs = (
-                tf.RaggedTensorSpec((None, None), tf.uint8, ragged_rank=1),
-                tf.TensorSpec((2,), tf.int32),
-                tf.TensorSpec((), tf.string),
-            )
-            masks, sizes, pngs = tf.map_fn(
-                one,
-                image_bytes,
-                fn_output_signature=specs,
-                parallel_iterations=2,  # pictures in memory at once
-            )
-            return {
-                "mask": masks.to_tensor(NO_CLASS),
-                "sizes": sizes,
-                "mask_png": pngs,
-                "class_names": _repeated(names, tf.size(image_bytes)),
-            }
-
-        return serve
-
-    def build_pixels(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        names = _class_names(model, assets)
-
-        def predict(pixels):
-            count, high, wide = tf.unstack(tf.shape(pixels)[:3])
-            fits = (high > 0) & (wide > 0) & tf.equal(high % stride + wide % stride, 0)
-            check = tf.debugging.Assert(fits, [f"pixels must have sides that are {_of(stride)}"])
-            with tf.control_dependencies([] if check is None else [check]):
-                pixels = tf.debugging.check_numerics(pixels, "pixels must be finite numbers")
-            # convolutions fail without any picture
-            some = tf.concat([pixels, tf.zeros((tf.cast(count < 1, tf.int32), high, wide, 3))], 0)
-            logits = finite(model(some, training=False)[:count])
-            return {
-                "probabilities": tf.nn.softmax(logits),
-                "mask": tf.cast(tf.argmax(logits, axis=-1), tf.uint8),
-                "class_names": _repeated(names, count),
-            }
-
-        return predict
-
     def pixels() -> dict[str, np.ndarray]:
         return {"pixels": np.random.default_rng(0).random((2, stride, 2 * stride, 3), np.float32)}
 
@@ -126,11 +72,86 @@ def image_segmenter(
         Endpoint(
             "serving_default",
             {"image_bytes": TensorSpec((None,), "string")},
-            build_bytes,
+            functools.partial(
+                _of_bytes, stretched=(height, width), stride=stride, most_pixels=most_pixels
+            ),
             lambda: {"image_bytes": _example_pictures(stride)},
         ),
-        Endpoint("predict", {"pixels": TensorSpec((None, None, None, 3))}, build_pixels, pixels),
+        Endpoint(
+            "predict",
+            {"pixels": TensorSpec((None, None, None, 3))},
+            functools.partial(_of_pixels, stride=stride),
+            pixels,
+        ),
     )
+
+
+def _of_bytes(
+    model: keras.Model,
+    assets: Mapping[str, Any],
+    *,
+    stretched: tuple[int, int],
+    stride: int,
+    most_pixels: int,
+) -> Callable[..., dict]:
+    """Return the function of encoded pictures."""
+    names = _class_names(model, assets)
+    fixed = stretched if assets.get("stretched") else None
+
+    def one(encoded):
+        image = decode_image(encoded, 3)
+        size = tf.shape(image)[:2]
+        seen = fixed or _size_to_see(size, stride, most_pixels)
+        logits = finite(model(resized_and_scaled(image, seen)[None], training=False))
+        mask = tf.cast(tf.argmax(logits, axis=-1), tf.uint8)[0, ..., None]  # (h, w, 1)
+        mask = tf.image.resize(mask, size, "nearest")
+        png = tf.io.encode_png(mask)
+        return tf.RaggedTensor.from_tensor(mask[..., 0]), size, png
+
+    def serve(image_bytes):
+        specs = (
+            tf.RaggedTensorSpec((None, None), tf.uint8, ragged_rank=1),
+            tf.TensorSpec((2,), tf.int32),
+            tf.TensorSpec((), tf.string),
+        )
+        masks, sizes, pngs = tf.map_fn(
+            one,
+            image_bytes,
+            fn_output_signature=specs,
+            parallel_iterations=2,  # pictures in memory at once
+        )
+        return {
+            "mask": masks.to_tensor(NO_CLASS),
+            "sizes": sizes,
+            "mask_png": pngs,
+            "class_names": _repeated(names, tf.size(image_bytes)),
+        }
+
+    return serve
+
+
+def _of_pixels(
+    model: keras.Model, assets: Mapping[str, Any], *, stride: int
+) -> Callable[..., dict]:
+    """Return the function of pixels that are of the right size."""
+    names = _class_names(model, assets)
+
+    def predict(pixels):
+        count, high, wide = tf.unstack(tf.shape(pixels)[:3])
+        fits = (high > 0) & (wide > 0) & tf.equal(high % stride + wide % stride, 0)
+        check = tf.debugging.Assert(fits, [f"pixels must have sides that are {_of(stride)}"])
+        with tf.control_dependencies([] if check is None else [check]):
+            pixels = tf.debugging.check_numerics(pixels, "pixels must be finite numbers")
+        # convolutions fail without any picture
+        some = tf.concat([pixels, tf.zeros((tf.cast(count < 1, tf.int32), high, wide, 3))], 0)
+        logits = finite(model(some, training=False)[:count])
+        return {
+            "probabilities": tf.nn.softmax(logits),
+            "mask": tf.cast(tf.argmax(logits, axis=-1), tf.uint8),
+            "class_names": _repeated(names, count),
+        }
+
+    return predict
 
 
 def _class_names(model: keras.Model, assets: Mapping[str, Any]) -> list[str]:

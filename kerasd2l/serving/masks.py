@@ -65,7 +65,8 @@ def mask_figure(
     drawing, panels = figures.new_figure(rows, 2 * columns, width=4.0, height=3.4)
     table, there = _table(colours), set()
     for axes in panels.flat:
-        axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
     of_pictures = panels.reshape(-1, 2)
     for (left, right), picture, mask in zip(of_pictures, pictures, _each(outputs), strict=False):
         pixels, title, _ = read_picture(picture, most=1024)
