@@ -63,6 +63,7 @@ def mask_figure(
     columns = 1 if shown < 3 else 2
     rows = math.ceil(shown / columns)
     drawing, panels = figures.new_figure(rows, 2 * columns, width=4.0, height=3.4)
+    drawing.set_layout_engine("compressed")  # pictures do not fill their panels
     table, there = _table(colours), set()
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
