@@ -99,7 +99,7 @@ def _table(colours: Sequence[Sequence[int]] | None) -> np.ndarray:
     """Return the colour of each class: (256, 3) in [0, 1]."""
     from matplotlib import colormaps
 
-    many = colormaps["tab20"].colors
+    many = colormaps["tab20"](range(20))[:, :3]
     table = np.array([many[(2 * k + k // 10) % 20] for k in range(256)])  # strong ones first
     if colours:
         table[: len(colours)] = np.asarray(colours) / 255

@@ -54,10 +54,9 @@ def kaggle_cifar10(
     def load(source: Any) -> Data:
         loaded = data.kaggle_cifar10.load(source, batch_size=descent.batch_size)
         loaded.held_out(valid_ratio)  # a ratio that is too large is told before the training
-        return augmented(loaded)
+        return augmented(loaded, loaded.seed)
 
-    def augmented(loaded: Data, seed: int | None = None) -> Data:
-        seed = loaded.seed if seed is None else seed
+    def augmented(loaded: Data, seed: int) -> Data:
         return data.pipeline.augmented(loaded, changes.augment(32, 32), seed)
 
     def build(loaded: Data) -> Any:
