@@ -25,11 +25,11 @@ def segments(outputs: Mapping[str, Any]) -> bool:
 
 
 def mask_texts(outputs: Mapping[str, Any], class_names: Sequence[str] | None) -> list[str]:
-    """Say for each picture which part of it each class has, the largest first."""
+    """Say for each picture which part of it each class has, the largest first; none below 0.5 %."""
     texts = []
     for mask in _each(outputs):
         shares = np.bincount(mask.ravel(), minlength=256) / max(1, mask.size)
-        order = [int(k) for k in np.argsort(-shares, kind="stable") if shares[k]]
+        order = [int(k) for k in np.argsort(-shares, kind="stable") if shares[k] >= 0.005]
         texts.append(", ".join(f"{_name(class_names, k)} {shares[k]:.2f}" for k in order))
     return texts
 
