@@ -280,3 +280,57 @@ def _token_losses(labels: Any, logits: Any, real: Any) -> Any:
 def _check_divisor(divide_by: str) -> None:
     if divide_by not in ("tokens", "steps"):
         raise ValueError(f"`divide_by` must be tokens or steps. Received: {divide_by!r}.")
+
+
+@keras.saving.register_keras_serializable(package="kerasd2l")
+class PixelCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of the pixels of a picture, those of no class left out.
+
+    l = -sum_ij log P(y_ij) / n over the n pixels of a picture that have a class, 0 if none has; the
+    loss is the mean over the pictures. Section: "fcn". Each picture has its own n, so that replicas
+    that share a batch compute what one device does.
+
+    Args:
+        ignore_id: int or None, the label of pixels of no class. Default: 255.
+        reduction: str, as in every Keras loss.
+        name: str.
+        **kwargs: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: (B, H, W) int.
+        y_pred: (B, H, W, K) float logits.
+
+    Returns:
+        A scalar; (B,) with `reduction=None`.
+
+    Example:
+        >>> loss = PixelCrossEntropy()
+        >>> round(float(loss([[[0, 255]]], [[[[0.0, 0.0], [9.0, -9.0]]]])), 4)
+        0.6931
+    """
+
+    def __init__(
+        self,
+        ignore_id: int | None = 255,
+        reduction: str = "sum_over_batch_size",
+        name: str = "pixel_cross_entropy",
+        **kwargs,
+    ):
+        super().__init__(name=name, reduction=reduction, **kwargs)
+        self.ignore_id = ignore_id
+
+    def call(self, y_true, y_pred):
+        labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
+        y_pred = ops.convert_to_tensor(y_pred)
+        counts = ops.ones_like(labels, dtype="bool")
+        if self.ignore_id is not None:
+            counts = ops.not_equal(labels, self.ignore_id)
+        values = ops.sparse_categorical_crossentropy(
+            ops.where(counts, labels, 0), y_pred, from_logits=True
+        )  # (B, H, W)
+        axes = tuple(range(1, len(labels.shape)))
+        total = ops.sum(ops.where(counts, values, 0.0), axes)
+        return total / ops.maximum(ops.sum(ops.cast(counts, values.dtype), axes), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"ignore_id": self.ignore_id}

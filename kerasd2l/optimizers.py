@@ -71,13 +71,14 @@ class Adam(keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
-class GroupedSGD(keras.optimizers.SGD):
-    """Stochastic gradient descent with another rate and decay for some layers.
+class SGD(keras.optimizers.SGD):
+    """Stochastic gradient descent with L2 decay, and another rate and decay for some layers.
 
-    w -= f learning_rate (gradient + d w), with the factor f and the decay d of the weight's group.
-    Section: "fine-tuning": the head learns ten times as quickly as the body that was trained
-    before. With momentum it is PyTorch's SGD with parameter groups, and its L2 decay. (The rate's
-    factor goes into the gradient, of which every step is a multiple.)
+    g' = f (g + d w), w -= learning_rate g', with the factor f and the decay d of the weight's
+    group; with momentum v = momentum v + learning_rate g'. Sections: "fine-tuning", where the head
+    learns ten times as quickly as the body that was trained before; "fcn", "kaggle-cifar10". It is
+    PyTorch's SGD with its `weight_decay` and parameter groups. Keras' `weight_decay` shrinks w
+    beside the gradient; with momentum that is another step.
 
     Args:
         learning_rate: float, or a schedule. Default: 0.01.
@@ -94,7 +95,7 @@ class GroupedSGD(keras.optimizers.SGD):
 
     Example:
         >>> w = keras.Variable([1.0], name="logits")
-        >>> sgd = GroupedSGD(0.1, groups={"logits": {"rate": 10.0}})
+        >>> sgd = SGD(0.1, groups={"logits": {"rate": 10.0}})
         >>> sgd.apply([ops.convert_to_tensor([0.5])], [w])
         >>> float(w[0])
         0.5

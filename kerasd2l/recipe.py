@@ -138,6 +138,8 @@ class Recipe:
         expected: the figure to compare with, or None.
         fit: None for the loop, or (training.Training) -> history: trains in its own way, by calls
             of the loop with parts of it.
+        score: None, or (model, batches of a split, assets) -> name -> figure: what `kerasd2l
+            evaluate` tells beside the metrics, because it needs all answers at once.
         small_steps: bool, the operations of a step are small: training gives each one CPU thread
             and runs several side by side, instead of each in pieces.
         name: str, set by `load`.
@@ -156,6 +158,7 @@ class Recipe:
     endpoints: tuple[Endpoint, ...] = ()
     expected: Expected | None = None
     fit: Callable | None = None
+    score: Callable[..., Mapping[str, float]] | None = None
     small_steps: bool = False
     name: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)

@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "losses": set(),
     "detection_losses": {"losses"},
     "metrics": set(),
+    "segmentation_metrics": set(),
     "pixels": set(),
     "data": {"recipe", "pixels"},
     "optimizers": set(),
@@ -39,13 +40,14 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"recipe", "run", "decoding", "cluster"},
     "endpoints": {"recipe", "run", "decoding", "pixels"},
     "export": {"recipe", "run", "decoding", "finding"},
-    "serving": {"recipe", "run", "export", "endpoints"},
+    "serving": {"recipe", "run", "export", "endpoints", "figures"},
     "tasks": {
         "data",
         "models",
         "losses",
         "detection_losses",
         "metrics",
+        "segmentation_metrics",
         "optimizers",
         "layers",
         "endpoints",
@@ -70,7 +72,15 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["chapters"] = set(ALLOWED) - {"cli", "convert", "serving", "finding"}
 
-WITHOUT_TENSORFLOW = {"layers", "models", "losses", "detection_losses", "metrics", "optimizers"}
+WITHOUT_TENSORFLOW = {
+    "layers",
+    "models",
+    "losses",
+    "detection_losses",
+    "metrics",
+    "segmentation_metrics",
+    "optimizers",
+}
 # An own `train_step` needs the tape; `_quick...` is the branch of a layer behind a backend check.
 MAY_USE_TENSORFLOW = ("train_step", "_quick")
 MAY_READ_ENVIRONMENT = {

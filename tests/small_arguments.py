@@ -24,6 +24,24 @@ SMALL_ARGUMENTS = {
         "learning_rate": 1e-4,
     },
     "computer_vision/neural_style": {"size": "32,48", "width": 0.1},
+    "computer_vision/fcn": {
+        "crop": "32,64",
+        "width": 0.125,
+        "depths": "1,1,1,1",
+        "learning_rate": 1e-4,
+    },
+    "computer_vision/fcn8s": {
+        "crop": "32,64",
+        "width": 0.125,
+        "depths": "1,1,1,1",
+        "learning_rate": 1e-4,
+    },
+    "computer_vision/unet": {"crop": "32,48", "width": 0.0625, "levels": 2},
+    "computer_vision/kaggle_cifar10": {
+        "width": 0.125,
+        "depths": "1,1",
+        "learning_rate": 1e-5,
+    },
     "computer_vision/train_with_data_aug": {
         "width": 0.125,
         "depths": "1,1",

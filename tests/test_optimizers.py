@@ -91,7 +91,7 @@ def test_adam_refuses_a_negative_decay():
         optimizers.Adam(l2_decay=-1)
 
 
-# GroupedSGD
+# SGD
 
 
 def grouped(optimizer, steps=5):
@@ -107,21 +107,21 @@ def grouped(optimizer, steps=5):
 def test_groups_have_their_own_rate_and_decay_as_in_pytorch():
     """torch.optim.SGD, groups of lr 0.05, decay 0.1 and lr 0.5, decay 0.01, momentum 0.9."""
     groups = {"logits": {"rate": 10.0, "l2_decay": 0.01}}
-    moved = grouped(optimizers.GroupedSGD(0.05, 0.9, 0.1, groups))
+    moved = grouped(optimizers.SGD(0.05, 0.9, 0.1, groups))
     expected = [1.0051583051681519, -0.906379222869873, -5.611424922943115, -33.668556213378906]
     np.testing.assert_allclose(moved, expected, rtol=1e-4)
 
 
 def test_without_groups_it_is_keras_sgd():
     np.testing.assert_allclose(
-        grouped(optimizers.GroupedSGD(0.01, 0.9)), grouped(keras.optimizers.SGD(0.01, 0.9))
+        grouped(optimizers.SGD(0.01, 0.9)), grouped(keras.optimizers.SGD(0.01, 0.9))
     )
 
 
 def test_groups_are_in_the_config():
     groups = {"logits": {"rate": 10.0}}
-    made = optimizers.GroupedSGD(0.1, 0.5, l2_decay=0.01, groups=groups)
-    again = optimizers.GroupedSGD.from_config(made.get_config())
+    made = optimizers.SGD(0.1, 0.5, l2_decay=0.01, groups=groups)
+    again = optimizers.SGD.from_config(made.get_config())
     np.testing.assert_array_equal(grouped(made), grouped(again))
 
 
@@ -135,6 +135,42 @@ def test_groups_are_in_the_config():
 )
 def test_wrong_groups_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        optimizers.GroupedSGD(**options)
+        optimizers.SGD(**options)
     with pytest.raises(ValueError, match="'head', which no weight belongs to"):
-        optimizers.GroupedSGD(groups={"head": {}}).build([keras.Variable([1.0], name="logits")])
+        optimizers.SGD(groups={"head": {}}).build([keras.Variable([1.0], name="logits")])
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_decays_as_pytorch_does(momentum, l2):
+    steps = gradients()
+    w, v = START.copy(), 0.0
+    for g in steps:
+        v = momentum * v + g + l2 * w
+        w = w - 0.1 * v
+    found = by_keras(optimizers.SGD(0.1, momentum, l2_decay=l2), steps)
+    np.testing.assert_allclose(found, w, rtol=1e-5, atol=1e-7)
+    if momentum and l2:  # Keras' own decay is another step
+        other = by_keras(keras.optimizers.SGD(0.1, momentum, weight_decay=l2), steps)
+        assert np.abs(other - w).max() > 1e-3
+
+
+def test_sgd_is_made_again_from_its_config():
+    made = optimizers.SGD.from_config(optimizers.SGD(0.2, 0.5, l2_decay=0.1).get_config())
+    assert (made.momentum, made.l2_decay) == (0.5, 0.1)
+    with pytest.raises(ValueError, match="`l2_decay` must be at least 0"):
+        optimizers.SGD(l2_decay=-1)
+
+
+def test_summed_descent_steps_by_the_sum_of_the_losses():
+    from kerasd2l.tasks.descent import SummedDescent
+
+    # the book: w -= 0.001 (sum of the gradients + 0.01 w), momentum 0.9
+    of_examples = np.random.default_rng(1).normal(size=(5, 8, len(START)))
+    w, v = START.copy(), 0.0
+    for g in of_examples:
+        v = 0.9 * v + g.sum(0) + 0.01 * w
+        w = w - 0.001 * v
+    descent = SummedDescent(0.001, 0.01, 0.9, batch_size=8)
+    found = by_keras(descent.optimizer(), of_examples.mean(1))
+    np.testing.assert_allclose(found, w, rtol=1e-5)

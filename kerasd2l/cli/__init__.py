@@ -202,6 +202,10 @@ def evaluate(
         splits = ("test", "valid", "train")  # Kaggle keeps the answers of its test set
         split = next(name for name in splits if getattr(loaded, name) is not None)
         figures = training.evaluate(model, loaded, split, limit_steps=limit_steps)
+        if found.score:
+            batches = getattr(loaded, split).take(limit_steps or -1)
+            scores = found.score(model, batches, loaded.assets)
+            figures |= {f"{split}_{name}": value for name, value in scores.items()}
         result = {
             "recipe": folder.recipe,
             "run": str(run),

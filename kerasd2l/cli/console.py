@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import json
@@ -292,17 +293,26 @@ savedmodels_option = click.option(
 
 
 def draw(served: Any, inputs: tuple[str, ...], outputs: dict[str, Any], out: Path) -> None:
-    """Draw pictures with their classes, or attention; other answers have no picture."""
+    """Draw pictures with classes, boxes or masks, or attention; other answers have no picture."""
     from kerasd2l import serving as room
 
     if room.attends(outputs):
         save_drawing(room.attention_figure(outputs), out)
         return
-    if served.class_names is None or not all(Path(word).is_file() for word in inputs):
+    finds, segments = room.finds(outputs), room.segments(outputs)
+    named = finds or segments or served.class_names is not None
+    if not named or not all(Path(word).is_file() for word in inputs):
         raise room.ArgumentError(
-            "--out draws the answers of image classifiers and of models with attention only. "
-            "Leave it away."
+            "--out draws the answers of image classifiers, of detectors, of segmenters and of "
+            "models with attention only. Leave it away."
         )
+    if finds:
+        save_drawing(room.boxes_figure(inputs, outputs), out)
+        return
+    if segments:
+        colours = served.manifest.get("assets", {}).get("colours")
+        save_drawing(room.mask_figure(inputs, outputs, served.class_names, colours), out)
+        return
     save_drawing(room.figure(list(inputs), outputs, served.class_names), out)
 
 
@@ -318,11 +328,14 @@ def save_drawing(figure: Any, out: Path) -> None:
 
 
 def jsonable(outputs: dict[str, Any]) -> dict[str, Any]:
-    """Turn arrays, and bytes that are text, into lists and str."""
+    """Turn arrays into lists, and bytes into str where they are text, else {"b64": ...}."""
 
     def text(value: Any) -> Any:
         if isinstance(value, bytes):
-            return value.decode("utf8", "replace")
+            try:
+                return value.decode("utf8")
+            except UnicodeDecodeError:  # as TensorFlow Serving writes and reads them
+                return {"b64": base64.b64encode(value).decode("ascii")}
         return [text(item) for item in value] if isinstance(value, list) else value
 
     return {

@@ -50,6 +50,7 @@ _SETS = (
     "hours",
     "image_folder",
     "imdb",
+    "kaggle_cifar10",
     "kaggle_house",
     "mask_folder",
     "mnist",

@@ -88,7 +88,7 @@ def image_classifier(
             "serving_default",
             {"image_bytes": TensorSpec((None,), "string")},
             build_bytes,
-            lambda: {"image_bytes": _example_pictures(*size)},
+            lambda: {"image_bytes": example_pictures(*size)},
         ),
         Endpoint(
             "predict",
@@ -112,18 +112,28 @@ def resize_and_scale(height: int, width: int, *, antialias: bool = True) -> Call
     """
 
     def preprocess(image: tf.Tensor) -> tf.Tensor:
-        # a table, because the graph optimizer turns x / 255 into x * (1 / 255), one bit off
-        levels = tf.constant(np.arange(256, dtype="float32") / np.float32(255))
-        pixels = tf.gather(levels, tf.cast(image, tf.int32))
-        fits = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], [height, width]))
-        resized = tf.cond(
-            fits,
-            lambda: pixels,
-            lambda: tf.image.resize(pixels, (height, width), antialias=antialias),
-        )
+        resized = resized_and_scaled(image, (height, width), antialias=antialias)
         return tf.ensure_shape(resized, (height, width, image.shape[-1]))
 
     return preprocess
+
+
+def resized_and_scaled(image: tf.Tensor, size: Any, *, antialias: bool = True) -> tf.Tensor:
+    """Scale a picture to [0, 1] and resize it bilinearly; one of the right size passes exactly.
+
+    Args:
+        image: (h, w, C) uint8.
+        size: (height, width), ints or (2,) int32.
+        antialias: bool, smooth when a picture is made smaller. Default: True.
+
+    Returns:
+        (height, width, C) float32.
+    """
+    # a table, because the graph optimizer turns x / 255 into x * (1 / 255), one bit off
+    levels = tf.constant(np.arange(256, dtype="float32") / np.float32(255))
+    pixels = tf.gather(levels, tf.cast(image, tf.int32))
+    fits = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], size))
+    return tf.cond(fits, lambda: pixels, lambda: tf.image.resize(pixels, size, antialias=antialias))
 
 
 def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.Tensor], dict]:
@@ -140,7 +150,7 @@ def _classifier(model: keras.Model, assets: Mapping[str, Any]) -> Callable[[tf.T
     return classify
 
 
-def _example_pictures(height: int, width: int, channels: int) -> np.ndarray:
+def example_pictures(height: int, width: int, channels: int) -> np.ndarray:
     """Return two PNGs, one of the model's size and one that must be resized and converted."""
     from PIL import Image
 

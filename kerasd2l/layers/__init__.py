@@ -51,6 +51,7 @@ __getattr__, __dir__, __all__ = attach(
         "ReplicationPadding3D": "padding",
         "RoIAlign": "regions",
         "RoIPooling": "regions",
+        "SidesMultipleOf": "multiples",
         "SimpleRNN": "recurrent",
         "SwitchableNorm": "normalization",
         "Threshold": "dense",

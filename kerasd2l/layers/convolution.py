@@ -10,6 +10,8 @@ from keras import ops
 from kerasd2l.layers.cpu import groups_at_once, on_tensorflow_cpu
 from kerasd2l.layers.sizes import per_axis
 
+_QUICK_STRIDES = 8  # of a transposed convolution, from which on it is quicker in another way
+
 
 @keras.saving.register_keras_serializable("kerasd2l")
 class Conv2D(keras.layers.Conv2D):
@@ -161,6 +163,9 @@ class TransposedConv2D(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         self.compute_output_shape(inputs.shape)
+        if on_tensorflow_cpu() and min(self.strides) >= _QUICK_STRIDES:
+            y = self._quick_call(inputs)
+            return y if self.activation is None else self.activation(y)
         y = ops.conv_transpose(
             inputs, self.kernel, self.strides, "valid", data_format="channels_last"
         )
@@ -176,6 +181,32 @@ class TransposedConv2D(keras.layers.Conv2DTranspose):
         if self.use_bias:
             y = y + self.bias
         return y if self.activation is None else self.activation(y)
+
+    def _quick_call(self, inputs):
+        """Compute all the s x s places of an input pixel at once: a small convolution.
+
+        Place s i + r is the sum over a of x[i - a] K[s a + r]. Measured: of FCN's 64 x 64 kernel
+        with strides 32 several times as quick as TensorFlow's transposed convolution.
+        """
+        (sh, sw), filters, channels = self.strides, self.filters, inputs.shape[-1]
+        taps = [-(-k // s) for k, s in zip(self.kernel_size, self.strides, strict=True)]
+        ends = [a * s - k for a, s, k in zip(taps, self.strides, self.kernel_size, strict=True)]
+        kernel = ops.pad(self.kernel, ((0, ends[0]), (0, ends[1]), (0, 0), (0, 0)))
+        kernel = ops.reshape(kernel, (taps[0], sh, taps[1], sw, filters, channels))
+        kernel = ops.flip(ops.transpose(kernel, (0, 2, 5, 1, 3, 4)), (0, 1))
+        kernel = ops.reshape(kernel, (*taps, channels, sh * sw * filters))
+        x = ops.pad(inputs, ((0, 0), *((a - 1, a - 1) for a in taps), (0, 0)))
+        y = ops.conv(x, kernel, 1, "valid", data_format="channels_last")  # (B, h, w, sh sw F)
+        batch, h, w = ops.shape(y)[:3]
+        y = ops.transpose(ops.reshape(y, (batch, h, w, sh, sw, filters)), (0, 1, 3, 2, 4, 5))
+        y = ops.reshape(y, (batch, h * sh, w * sw, filters))
+        top, left = self.cropping
+        height, width = (self._size(ops.shape(inputs)[1 + axis], axis) for axis in (0, 1))
+        # what is added at the bottom and the right may lie behind the last place
+        more = [max(0, q - p) for p, q in zip(self.cropping, self.extension, strict=True)]
+        y = ops.pad(y, ((0, 0), (0, more[0]), (0, more[1]), (0, 0))) if any(more) else y
+        y = y[:, top : top + height, left : left + width, :]
+        return y + self.bias if self.use_bias else y
 
     def _size(self, n, axis):
         s, k = self.strides[axis], self.kernel_size[axis]

@@ -65,6 +65,7 @@ from kerasd2l.models.vision.alexnet import alexnet
 from kerasd2l.models.vision.batch_norm_lenet import batch_norm_lenet
 from kerasd2l.models.vision.densenet import dense_block, densenet, transition_block
 from kerasd2l.models.vision.dropout_mlp import dropout_mlp
+from kerasd2l.models.vision.fcn import fcn, fcn8s
 from kerasd2l.models.vision.googlenet import googlenet, inception_block
 from kerasd2l.models.vision.image_network import ImageNetwork
 from kerasd2l.models.vision.imagenet_resnet import imagenet_resnet, resnet_blocks
@@ -86,9 +87,21 @@ from kerasd2l.models.vision.neural_style import (
 )
 from kerasd2l.models.vision.new_head import with_new_head
 from kerasd2l.models.vision.nin import nin
+from kerasd2l.models.vision.normalised import normalised
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
+from kerasd2l.models.vision.single_shot import (
+    SingleShotDetector,
+    anchor_sizes,
+    bbox_predictor,
+    cls_predictor,
+    concat_preds,
+    flatten_pred,
+)
 from kerasd2l.models.vision.softmax_regression import softmax_regression
+from kerasd2l.models.vision.ssd import SSD
+from kerasd2l.models.vision.tiny_ssd import TinySSD, base_net, down_sample_blk, get_blk
+from kerasd2l.models.vision.unet import unet
 from kerasd2l.models.vision.vgg import vgg
 from kerasd2l.models.vision.vit import ClassToken, vit
 
@@ -96,6 +109,7 @@ __all__ = [
     "CBOW",
     "GPT",
     "MLP",
+    "SSD",
     "Aggregate",
     "Attend",
     "BERTClassifier",
@@ -124,25 +138,37 @@ __all__ = [
     "Seq2SeqAttentionDecoder",
     "Seq2SeqDecoder",
     "Seq2SeqEncoder",
+    "SingleShotDetector",
     "SkipGram",
     "SynthesizedImage",
+    "TinySSD",
     "TransformerDecoder",
     "TransformerEncoder",
     "alexnet",
+    "anchor_sizes",
     "anynet",
     "bahdanau",
+    "base_net",
     "batch_norm_lenet",
+    "bbox_predictor",
     "bert_base",
     "bert_large",
     "birnn",
     "chimera",
+    "cls_predictor",
+    "concat_preds",
     "content_loss",
     "decomposable_attention",
     "dense_block",
     "densenet",
     "diabetes_mlp",
+    "down_sample_blk",
     "dropout_mlp",
+    "fcn",
+    "fcn8s",
     "feature_extractor",
+    "flatten_pred",
+    "get_blk",
     "googlenet",
     "gram",
     "imagenet_resnet",
@@ -159,6 +185,7 @@ __all__ = [
     "mnist_resnet",
     "names_classifier",
     "nin",
+    "normalised",
     "regnet",
     "residual_block",
     "resnet18",
@@ -178,6 +205,7 @@ __all__ = [
     "transformer",
     "transition_block",
     "tv_loss",
+    "unet",
     "vgg",
     "vgg_feature",
     "vgg_places",

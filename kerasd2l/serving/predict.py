@@ -126,7 +126,8 @@ class Served:
             settings: words `name=value` for inputs that have a default, e.g. "num_tokens=50".
 
         Returns:
-            Output name -> array. Strings are decoded to str, unless the name ends in `_bytes`.
+            Output name -> array. Strings are decoded to str, unless the name ends in `_bytes` or
+            `_png`.
 
         Raises:
             ArgumentError: no such signature or setting. InputError: names the input that is wrong.
@@ -142,7 +143,7 @@ class Served:
             self._files(arrays, inputs, slice(start, start + CHUNK), signature)
             for start in range(0, len(inputs), CHUNK)
         ]
-        return _decoded({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
+        return _decoded({key: _joined([part[key] for part in parts]) for key in parts[0]})
 
     def _files(
         self, arrays: Mapping[str, np.ndarray], files: Sequence[str], part: slice, signature: str
@@ -242,11 +243,26 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return f"[{', '.join('any' if size is None else str(size) for size in shape)}]"
 
 
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Join the answers to several batches; smaller masks are padded with 255, which is no class."""
+    largest = np.max([part.shape[1:] for part in parts], axis=0)
+    widths = [[(0, 0), *((0, int(n)) for n in largest - part.shape[1:])] for part in parts]
+    if not np.any(widths):
+        return np.concatenate(parts)
+    fill = 255 if parts[0].dtype == np.uint8 else 0
+    return np.concatenate(
+        [
+            np.pad(part, width, constant_values=fill)
+            for part, width in zip(parts, widths, strict=True)
+        ]
+    )
+
+
 def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Turn UTF-8 bytes into str where the name does not say that they are bytes."""
     result = {}
     for key, value in outputs.items():
-        if np.asarray(value).dtype.kind in "OS" and not key.endswith("_bytes"):
+        if np.asarray(value).dtype.kind in "OS" and not key.endswith(("_bytes", "_png")):
             array = np.asarray(value, dtype=object)
             texts = np.empty(array.size, dtype=object)
             texts[:] = [item.decode("utf8", "replace") for item in array.flat]

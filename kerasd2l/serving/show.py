@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasd2l.serving import boxes, masks
+from kerasd2l.serving.drawing import crop, read_picture
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -27,7 +30,9 @@ def format_prediction(
 ) -> list[str]:
     """Say a prediction in lines of text, one for each example.
 
-    With `probabilities` and class names: "shirt.png: ankle boot 0.93, sneaker 0.05, ...". Else one
+    With `probabilities` and class names: "shirt.png: ankle boot 0.93, sneaker 0.05, ...". With
+    boxes: "street.png: 2 objects: car 0.93 (12, 30)-(80, 95), ...", pixels of the picture. With
+    masks: "street.png: road 0.61, car 0.20, ...", parts of the picture. Else one
     line "name: value" for each output, or with several examples one line for each example. What of
     a text was not read, outputs that end in `_left_out`, is said where there is such.
 
@@ -37,6 +42,11 @@ def format_prediction(
         class_names: names of the classes, from the manifest.
         top: int, how many classes to name. Default: 5.
     """
+    if boxes.finds(outputs):
+        return [f"{_label(names, i)}: {text}" for i, text in enumerate(boxes.box_texts(outputs))]
+    if masks.segments(outputs):
+        texts = masks.mask_texts(outputs, class_names)
+        return [f"{_label(names, i)}: {text}" for i, text in enumerate(texts)]
     ranked = _ranked(outputs, class_names, top)
     if ranked:
         return [
@@ -109,9 +119,9 @@ def figure(
             left.set_axis_off()
             right.set_axis_off()
             continue
-        pixels, title = _picture(pictures[i])
+        pixels, title, _ = read_picture(pictures[i])
         left.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        title = _crop(str(names[i]) if i < len(names) else title or f"{i + 1}")
+        title = crop(str(names[i]) if i < len(names) else title or f"{i + 1}")
         left.set_title(title, fontsize=10, parse_math=False)
         left.set_axis_off()
         _bars(right, ranked[i])
@@ -162,11 +172,11 @@ def attention_figure(outputs: Mapping[str, Any]) -> Figure:
     for i, axes in enumerate(drawing.subplots(shown, 1, squeeze=False)[:, 0]):
         rows, columns = words[0][i], words[1][i]
         image = axes.imshow(weights[i, : len(rows), : len(columns)], cmap="Reds", vmin=0, vmax=1)
-        axes.set_yticks(range(len(rows)), map(_crop, rows), parse_math=False)
-        axes.set_xticks(range(len(columns)), map(_crop, columns), rotation=90, parse_math=False)
+        axes.set_yticks(range(len(rows)), map(crop, rows), parse_math=False)
+        axes.set_xticks(range(len(columns)), map(crop, columns), rotation=90, parse_math=False)
         axes.set_ylabel(sides[0].removesuffix("_tokens"))
         axes.set_xlabel(sides[1].removesuffix("_tokens"))
-        axes.set_title(_crop(str(outputs["label"][i])) if "label" in outputs else f"{i + 1}")
+        axes.set_title(crop(str(outputs["label"][i])) if "label" in outputs else f"{i + 1}")
         drawing.colorbar(image, ax=axes, label="attention")
     if shown < len(weights):
         drawing.suptitle(f"the first {shown} of {len(weights)} examples", fontsize=10)
@@ -187,7 +197,7 @@ def _left_out(outputs: Mapping[str, Any], i: int) -> str:
 
 def _bars(axes: Any, best: Sequence[tuple[str, float]]) -> None:
     """Draw classes and their probabilities as horizontal bars, the best on top."""
-    labels = [_crop(name, 22) for name, _ in best]
+    labels = [crop(name, 22) for name, _ in best]
     values = [value for _, value in best]
     bars = axes.barh(range(len(best)), values, color=["C0"] + ["C7"] * (len(best) - 1))
     axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=3, fontsize=9)
@@ -215,23 +225,6 @@ def _ranked(
     ]
 
 
-def _picture(source: Any) -> tuple[np.ndarray, str]:
-    """Return the pixels in [0, 1] and the file's name."""
-    if not isinstance(source, np.ndarray):
-        from pathlib import Path
-
-        from PIL import Image
-
-        with Image.open(source, formats=("PNG", "JPEG", "GIF", "BMP", "WEBP")) as image:
-            if image.mode.startswith("I;16"):
-                return np.asarray(image, dtype="float32") / 65535, Path(source).name
-            plain = image.convert("L" if image.mode in ("1", "L") else "RGBA")
-            plain.thumbnail((512, 512))
-            return np.asarray(plain, dtype="float32") / 255, Path(source).name
-    pixels = np.clip(source.astype("float32"), 0, 1)
-    return (pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels), ""
-
-
 def _label(names: Sequence[str], i: int) -> str:
     return str(names[i]) if i < len(names) else f"{i + 1}"
 
@@ -246,8 +239,3 @@ def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return np.array2string(value, precision=4, threshold=20, separator=", ")
     return str(value)
-
-
-def _crop(text: str, length: int = 28) -> str:
-    text = text.encode("utf8", "backslashreplace").decode()  # no font has half characters
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -87,3 +87,54 @@ class PlainAdam:
     def optimizer(self) -> Any:
         """Make the optimizer."""
         return optimizers.Adam(self.learning_rate)
+
+
+@dataclass(frozen=True)
+class DecayedDescent:
+    """Stochastic gradient descent with weight decay.
+
+    Args:
+        learning_rate: float > 0.
+        weight_decay: float >= 0, each step shrinks all weights by learning_rate times this.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.1
+    weight_decay: float = 0.0
+    batch_size: int = 32
+    epochs: int = 10
+
+    def optimizer(self) -> Any:
+        """Make the optimizer; without momentum the decay is PyTorch's."""
+        return keras.optimizers.SGD(self.learning_rate, weight_decay=self.weight_decay or None)
+
+
+@dataclass(frozen=True)
+class SummedDescent:
+    """Stochastic gradient descent on the sum of the losses of a batch, as the book's chapter 13.
+
+    The loss that is reported is the mean over the batch, so the optimizer's rate is learning_rate
+    times batch_size, and its decay weight_decay / batch_size.
+
+    Args:
+        learning_rate: float > 0, for the sum of the losses.
+        weight_decay: float >= 0, times a weight, added to the gradient of that sum.
+        momentum: float in [0, 1), share of the last step that the next one keeps.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the data.
+    """
+
+    learning_rate: float = 0.001
+    weight_decay: float = 0.001
+    momentum: float = 0.0
+    batch_size: int = 32
+    epochs: int = 5
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return optimizers.SGD(
+            self.learning_rate * self.batch_size,
+            self.momentum,
+            l2_decay=self.weight_decay / self.batch_size,
+        )

@@ -40,7 +40,7 @@ class TwoRates:
     def optimizer(self, heads: tuple[str, ...] = ("logits",)) -> Any:
         """Make the optimizer; `heads` are the layers of the head."""
         group = {"rate": self.head_rate, "l2_decay": self.head_decay}
-        return optimizers.GroupedSGD(
+        return optimizers.SGD(
             self.learning_rate, self.momentum, self.l2_decay, {name: group for name in heads}
         )
 

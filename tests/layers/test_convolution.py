@@ -31,6 +31,11 @@ def _transposed(x, kernel, strides, padding, output_padding):
         (2, 3, 0, 2),  # strides beyond the kernel
         ((3, 2), (1, 4), (1, 0), (0, 3)),
         (4, 2, 1, 0),
+        # all s x s places at once
+        (64, 32, 16, 0),
+        (16, 8, 4, 0),
+        ((17, 9), (8, 16), (0, 3), (7, 5)),
+        (5, 9, 0, 8),
     ],
 )
 def test_transposed_convolution(kernel, strides, padding, output_padding):
@@ -54,6 +59,8 @@ def test_transposed_convolution_checks():
         "output_padding": 1,
     }
     check_layer(TransposedConv2D, arguments, x, free_axes=(0, 1, 2))
+    quick = {"filters": 2, "kernel_size": (19, 8), "strides": (9, 8), "padding": (2, 1)}
+    check_layer(TransposedConv2D, {**quick, "output_padding": (3, 4)}, x, free_axes=(0, 1, 2))
 
 
 def test_transposed_convolution_undoes_the_size_of_a_convolution():

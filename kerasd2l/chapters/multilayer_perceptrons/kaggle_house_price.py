@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +76,12 @@ def house_prices(
 def _cross_validate_and_train(recipe: Recipe, k: int, whole: Any) -> list[dict[str, Any]]:
     """Train k models on k folds, then `whole.model` on everything; `whole` is a `Training`.
 
-    The folds take no part in checkpoints: after an interruption they are trained again, to the
-    same figures.
+    After an interruption the folds are trained again, to the same figures.
     """
-    folds = [_train_fold(recipe, whole, whole.data.fold(i, k)) for i in range(k)]
+    from kerasd2l.training.apart import train_apart
+
+    alone = dataclasses.replace(whole, callbacks=())
+    folds = [train_apart(recipe, alone, whole.data.fold(i, k)) for i in range(k)]
 
     def with_folds(history: list[dict[str, Any]]) -> None:
         for event in history:
@@ -95,43 +94,6 @@ def _cross_validate_and_train(recipe: Recipe, k: int, whole: Any) -> list[dict[s
         prices = keras.ops.convert_to_numpy(whole.model(houses.x_unknown, training=False))
         write_submission(whole.checkpoints.folder.parent / "submission.csv", houses.ids, prices)
     return history
-
-
-def _train_fold(recipe: Recipe, whole: Any, fold: Any) -> list[dict[str, Any]]:
-    """Train a new model on a fold; return its history."""
-    import tensorflow as tf
-
-    from kerasd2l.training.fit import compile_model
-
-    with (whole.strategy or tf.distribute.get_strategy()).scope():
-        model = recipe.model(fold)
-        compile_model(recipe, model)
-    training = dataclasses.replace(
-        whole,
-        model=model,
-        data=fold,
-        callbacks=(),
-        checkpoints=None,
-        resume=False,
-        on_epoch=lambda history: None,
-    )
-    with _without_retracing_warnings():
-        return training.run()
-
-
-@contextlib.contextmanager
-def _without_retracing_warnings() -> Iterator[None]:
-    """Hold back TensorFlow's advice against tracing again: every fold is a new model."""
-    logger = logging.getLogger("tensorflow")
-
-    def other(record: logging.LogRecord) -> bool:
-        return "triggered tf.function retracing" not in record.getMessage()
-
-    logger.addFilter(other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(other)
 
 
 def _fold_figures(events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -255,7 +255,8 @@ def load_masks(
 
     Returns:
         Data: x (B, height, width, 3) float32 in [0, 1]; y (B, height, width) int32: 0 is
-        background; assets["class_names"], ["ignore"], ["colours"].
+        background; assets["class_names"], ["ignore"], ["colours"], ["stretched"]: pictures to be
+        served are to be stretched to `crop`, too.
 
     Raises:
         DataError: asked for files or a download, which do not exist.
@@ -286,6 +287,7 @@ def load_masks(
             "class_names": list(MASK_NAMES),
             "ignore": masks_.IGNORE,
             "colours": [list(colour) for colour in masks_.VOC_COLORMAP[: len(MASK_NAMES)]],
+            "stretched": True,
         },
     )
 

@@ -229,9 +229,10 @@ def resnext(
     return _residual_network(block, input_shape, num_classes, depths, width, seed, name)
 
 
-def stem(net: ImageNetwork, filters: int) -> Any:
+def stem(net: ImageNetwork, filters: int, pixels: Any = None) -> Any:
     """Begin as ResNet and DenseNet do: conv 7 x 7 stride 2, BN, ReLU, pool 3 x 3 stride 2."""
-    x = net.conv(net.pixels, filters, 7, strides=2, padding=3, name="stem_conv")
+    pixels = net.pixels if pixels is None else pixels
+    x = net.conv(pixels, filters, 7, strides=2, padding=3, name="stem_conv")
     x = net.batch_norm(x, "relu", name="stem_bn")  # (B, 48, 48, 64)
     return net.max_pool(x, padding=1, name="stem_pool")  # (B, 24, 24, 64)
 
@@ -253,13 +254,43 @@ def _residual_network(
     project_first: bool = True,
     begin: Callable[[ImageNetwork, int], Any] = stem,
 ) -> keras.Model:
+    net = ImageNetwork(input_shape, num_classes, seed)
+    maps = residual_maps(net, block, depths, width, project_first=project_first, begin=begin)
+    return net.model(net.global_pool(maps[-1]), name)  # (B, 512), (B, K)
+
+
+def residual_maps(
+    net: ImageNetwork,
+    block: Callable[..., Any],
+    depths: Sequence[int],
+    width: float,
+    *,
+    project_first: bool = True,
+    begin: Callable[[ImageNetwork, int], Any] = stem,
+) -> list[Any]:
+    """Add a stem and stages of residual blocks to a network; return what each stage gives.
+
+    Args:
+        net: the network.
+        block: (net, x, filters, project, strides, name) -> x, such as `residual_block`.
+        depths: sequence of int, blocks of each stage, at most four stages.
+        width: float > 0, factor on the filters 64, 128, 256, 512 of the stages.
+        project_first: bool, whether the first stage, too, begins with a projection.
+        begin: (net, filters) -> x, the stem.
+
+    Returns:
+        With `stem`, maps at 1/4, 1/8, 1/16 and 1/32 of the pictures' size.
+
+    Raises:
+        ValueError: no stage or more than four, a stage without blocks, a width that is not
+            positive.
+    """
     if not 1 <= len(depths) <= len(FILTERS) or min(depths) < 1:
         raise ValueError(
             f"`depths` must be blocks of one to {len(FILTERS)} stages, all at least 1. "
             f"Received: depths={tuple(depths)}."
         )
-    net = ImageNetwork(input_shape, num_classes, seed)
-    x = begin(net, scaled(FILTERS[0], width))
+    x, maps = begin(net, scaled(FILTERS[0], width)), []
     for i, depth in enumerate(depths):
         filters = scaled(FILTERS[i], width)
         for j in range(depth):
@@ -271,5 +302,5 @@ def _residual_network(
                 strides=2 if j == 0 and i > 0 else 1,
                 name=f"stage_{i + 1}_block_{j + 1}",
             )  # (B, 24, 24, 64), (B, 12, 12, 128), (B, 6, 6, 256), (B, 3, 3, 512)
-    x = net.global_pool(x)  # (B, 512)
-    return net.model(x, name)
+        maps.append(x)
+    return maps

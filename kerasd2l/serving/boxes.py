@@ -1,0 +1,85 @@
+"""Show what a detector answered: a line of text for each picture, or the pictures with boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerasd2l import figures
+from kerasd2l.serving.drawing import crop, read_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_PICTURES = 16
+MOST_NAMED = 20  # objects of a picture that a line of text names
+_OUTPUTS = ("boxes", "scores", "class_ids", "class_names", "num_detections")
+
+
+def finds(outputs: Mapping[str, Any]) -> bool:
+    """Whether outputs are those of a detector: boxes with names and scores."""
+    return all(name in outputs for name in _OUTPUTS)
+
+
+def box_texts(outputs: Mapping[str, Any]) -> list[str]:
+    """Say for each picture what was found where, the surest first."""
+    texts = []
+    for boxes, scores, _, names in _each(outputs):
+        said = [
+            f"{name} {score:.2f} ({x1:.0f}, {y1:.0f})-({x2:.0f}, {y2:.0f})"
+            for name, score, (x1, y1, x2, y2) in zip(names, scores, boxes, strict=True)
+        ]
+        more = ["..."] * (len(said) > MOST_NAMED)
+        found = f"{len(said)} object{'s' * (len(said) != 1)}"
+        texts.append(": ".join([found, ", ".join(said[:MOST_NAMED] + more)] if said else [found]))
+    return texts
+
+
+def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
+    """Draw pictures with the boxes that were found, their names and scores; at most 16 pictures.
+
+    Args:
+        pictures: file names, or arrays (H, W), (H, W, 1) or (H, W, 3) in [0, 1].
+        outputs: what `Served.predict` returned, with `boxes` in pixels of these pictures.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ValueError: no boxes, or not those of as many pictures.
+    """
+    if not finds(outputs) or len(outputs["boxes"]) != len(pictures):
+        raise ValueError(
+            f"a figure of {len(pictures)} pictures needs the boxes of each. Received: "
+            + ", ".join(f"{key} {np.shape(value)}" for key, value in outputs.items())
+        )
+    shown = min(len(pictures), MOST_PICTURES)
+    columns = math.ceil(math.sqrt(shown))
+    side = 6.4 if shown == 1 else 4.5
+    figure, panels = figures.new_figure(
+        math.ceil(shown / columns), columns, width=side, height=side
+    )
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for axes, picture, found in zip(panels.flat, pictures, _each(outputs), strict=False):
+        pixels, title, (height, width) = read_picture(picture, most=1024)
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
+        axes.set_title(crop(title), fontsize=10, parse_math=False)
+        boxes, scores, ids, names = found
+        labels = [
+            f"{crop(name)} {score:.2f}".replace("$", r"\$")
+            for name, score in zip(names, scores, strict=True)
+        ]
+        figures.show_bboxes(axes, boxes, labels, [f"C{class_id % 10}" for class_id in ids])
+    if shown < len(pictures):
+        figure.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
+    return figure
+
+
+def _each(outputs: Mapping[str, Any]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Return for each picture boxes, scores, class ids and names, without the padding."""
+    for i, count in enumerate(np.asarray(outputs["num_detections"])):
+        yield tuple(np.asarray(outputs[name])[i][:count] for name in _OUTPUTS[:-1])

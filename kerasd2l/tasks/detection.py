@@ -1,0 +1,157 @@
+"""Object detection: pictures in, a loss of anchors, boxes with names out.
+
+A recipe is `detection("ssd", build, pictures=BoxSet(), descent=DecayedDescent(0.2))`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kerasd2l import data, endpoints
+from kerasd2l._lazy import lazy
+from kerasd2l.recipe import Data, Expected, Recipe
+from kerasd2l.tasks.augmentation import Changes
+from kerasd2l.tasks.descent import DecayedDescent, PlainAdam
+
+metrics = lazy("kerasd2l.metrics")
+np = lazy("numpy")
+tf = lazy("tensorflow")
+
+NO_CHANGES = Changes(horizontal_flip=0.0)
+_LEAST_SCORE = 0.01  # of a detection that average precision looks at
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """How large the anchors are, as parts of the picture's height; the book's by default.
+
+    Args:
+        smallest: float > 0, of the finest map; about the smallest object.
+        largest: float > smallest, of the coarsest map.
+    """
+
+    smallest: float = 0.2
+    largest: float = 0.88
+
+
+@dataclass(frozen=True)
+class BoxLoss:
+    """The exercises' losses; zeros are the book's own.
+
+    Args:
+        focal_gamma: float >= 0, of the focal loss; 0: the cross-entropy.
+        smooth_beta: float >= 0, of the smooth L1 loss (1 / sigma^2); 0: L1.
+    """
+
+    focal_gamma: float = 0.0
+    smooth_beta: float = 0.0
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Which boxes are answered.
+
+    Args:
+        score_threshold: float in [0, 1), a box is at least that sure; a server may be asked for
+            others.
+        iou_threshold: float in [0, 1], boxes of a class that overlap more are one; likewise.
+        max_detections: int >= 1, boxes of a picture.
+    """
+
+    score_threshold: float = 0.5
+    iou_threshold: float = 0.5
+    max_detections: int = 100
+
+
+def detection(
+    section: str,
+    build: Callable[[int], Any],
+    *,
+    pictures: data.BoxSet,
+    descent: DecayedDescent | PlainAdam,
+    changes: Changes = NO_CHANGES,
+    detections: Detections = Detections(),
+    expected: Expected | None = None,
+) -> Recipe:
+    """Make the recipe of an object detector.
+
+    Args:
+        section: str, the book's label.
+        build: (num_classes) -> keras.Model with `compute_loss` of labels (B, G, 5) and
+            `candidates(pixels)`.
+        pictures: the data.
+        descent: the optimizer's numbers.
+        changes: random changes of the training pictures and their boxes.
+        detections: which boxes are answered.
+        expected: the figure, or None.
+    """
+    height, width, _ = pictures.shape
+    augment = changes.augment(height, width, "boxes")
+
+    def load(source: Any) -> Data:
+        loaded = pictures.load(source, batch_size=descent.batch_size)
+        if not augment.transforms:
+            return loaded
+        return data.pipeline.augmented(loaded, augment, data.Source.of(source).seed)
+
+    return Recipe(
+        section=section,
+        dataset=pictures.dataset,
+        data=load,
+        model=lambda d: build(len(d.assets["class_names"])),
+        optimizer=descent.optimizer,
+        loss=lambda: None,  # the model's own
+        metrics=lambda: [],
+        epochs=descent.epochs,
+        batch_size=descent.batch_size,
+        endpoints=endpoints.detector(
+            height=height,
+            width=width,
+            score_threshold=detections.score_threshold,
+            iou_threshold=detections.iou_threshold,
+            max_detections=detections.max_detections,
+        ),
+        score=lambda model, dataset, assets: average_precisions(
+            model, dataset, assets, iou_threshold=detections.iou_threshold
+        ),
+        expected=expected,
+    )
+
+
+def average_precisions(
+    model: Any, dataset: Any, assets: Mapping[str, Any], *, iou_threshold: float = 0.5
+) -> dict[str, float]:
+    """Compute the average precision of all classes together and of each one, at an IoU of 0.5.
+
+    Args:
+        model: with `candidates(pixels)`.
+        dataset: batches of pictures and labels (B, G, 5).
+        assets: with `class_names`.
+        iou_threshold: float in [0, 1], boxes of a class that overlap more are one.
+
+    Returns:
+        "ap50" -> the mean over the classes that have objects, and "ap50_NAME" of each of them.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def find(pixels: Any) -> Any:
+        found = endpoints.suppressed(
+            *model.candidates(pixels),
+            score_threshold=_LEAST_SCORE,
+            iou_threshold=iou_threshold,
+            max_detections=100,
+        )
+        front = tf.stack([tf.cast(found["class_ids"], tf.float32), found["scores"]], axis=-1)
+        return tf.concat([front, found["boxes"]], axis=-1)  # (B, N, 6)
+
+    labels: list[Any] = []
+    found: list[Any] = []
+    for pixels, objects in dataset:
+        labels += list(np.asarray(objects))
+        found += list(np.asarray(find(pixels)))
+    names = assets["class_names"]
+    each = metrics.average_precision(labels, found, len(names))
+    whole = {f"ap50_{name}": float(ap) for name, ap in zip(names, each, strict=True) if ap == ap}
+    return {"ap50": float(np.mean(list(whole.values()))) if whole else 0.0, **whole}
