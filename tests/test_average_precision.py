@@ -80,7 +80,7 @@ def test_nothing_found_and_nothing_there():
 
 
 def test_odd_input_is_refused():
-    with pytest.raises(ValueError, match="of the same pictures.*1 and 2 pictures"):
+    with pytest.raises(ValueError, match=r"of the same pictures.*1 and 2 pictures"):
         average_precision([TWO], [[], []], 1)
     with pytest.raises(ValueError, match=r"`detections` must be \(n, 6\)"):
         average_precision([TWO], [TWO], 1)
