@@ -54,7 +54,7 @@ class Detections:
     """Which boxes are answered.
 
     Args:
-        score_threshold: float in [0, 1), a box is at least that sure; a server may be asked for
+        score_threshold: float in [0, 1), a box is surer than that; a server may be asked for
             others.
         iou_threshold: float in [0, 1], boxes of a class that overlap more are one; likewise.
         max_detections: int >= 1, boxes of a picture.
