@@ -49,6 +49,7 @@ def test_average_precision_of_what_is_served():
     assert average_precisions(Answers(), nothing, names) == {"ap50": 0.0}
 
 
+@pytest.mark.slow
 def test_trained_evaluated_and_asked_from_the_command_line(tmp_path, no_real_data):
     run, models = tmp_path / "run", tmp_path / "models"
     words = ("--out", run, "--export", "--savedmodels", models, "--json")

@@ -174,7 +174,8 @@ class SingleShotDetector(keras.Model):
             [list(map(float, of)) for of in all_] for all_ in (sizes, ratios)
         )
         self.focal_gamma, self.smooth_beta = focal_gamma, smooth_beta
-        self.class_heads, self.box_heads = [], []
+        self.class_heads: list[Any] = []
+        self.box_heads: list[Any] = []
         for i, (s, r) in enumerate(zip(self.sizes, self.ratios, strict=True)):
             anchors = len(s) + len(r) - 1
             first, second = (uniform(drawn(seed, 1000 + 2 * i + j)) for j in (0, 1))
