@@ -154,7 +154,12 @@ def bbox_to_rect(bbox: Any, color: Any) -> Any:
 
 
 def show_bboxes(
-    axes: Any, bboxes: Any, labels: Sequence[str] | str | None = None, colors: Any = None
+    axes: Any,
+    bboxes: Any,
+    labels: Sequence[str] | str | None = None,
+    colors: Any = None,
+    *,
+    inside: bool = False,
 ) -> None:
     """Draw boxes with their names into a panel that shows a picture: the book's `show_bboxes`.
 
@@ -163,6 +168,8 @@ def show_bboxes(
         bboxes: (n, 4) numbers, corners in pixels.
         labels: a text for each box; may be shorter.
         colors: a colour or several that take turns. Default: blue, green, red, magenta, cyan.
+        inside: bool, names stand inside their boxes, where the edge of the picture cuts none off.
+            Default: around the upper left corner, as in the book.
     """
     labels = [labels] if isinstance(labels, str) else list(labels or ())
     colors = [colors] if isinstance(colors, str) else list(colors or ("b", "g", "r", "m", "c"))
@@ -173,8 +180,8 @@ def show_bboxes(
             axes.text(
                 *bbox[:2],
                 labels[i],
-                va="center",
-                ha="center",
+                va="top" if inside else "center",
+                ha="left" if inside else "center",
                 size=8,
                 color="k" if color == "w" else "w",
                 bbox={"facecolor": color, "lw": 0, "pad": 2},

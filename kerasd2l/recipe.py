@@ -130,7 +130,7 @@ class Recipe:
         model: (Data) -> keras.Model, called inside the strategy's scope. A model that comes
             compiled is left as it is.
         optimizer: () -> keras optimizer.
-        loss: () -> keras loss, or output name -> loss.
+        loss: () -> keras loss, or output name -> loss; or None, for a model with a `compute_loss`.
         metrics: () -> list of keras metrics, or output name -> list.
         epochs: int, passes over the training data.
         batch_size: int, the global batch: examples per optimizer step over all replicas.

@@ -126,10 +126,13 @@ def suppressed(
     iou_threshold: Any,
     max_detections: int,
 ) -> dict[str, tf.Tensor]:
-    """Leave of the boxes of each class that overlap only the surest one.
+    """Leave of the boxes of each class that overlap only the surest one; cut at the edges.
+
+    Boxes that lie outside the picture, or have no area, go.
 
     Args:
-        boxes: (B, A, 1, 4) float, or (B, A, K, 4) where each class has its own.
+        boxes: (B, A, 1, 4) float, corners as parts of the picture; or (B, A, K, 4) where each class
+            has its own.
         scores: (B, A, K) float.
         score_threshold: () float, boxes that are not surer go.
         iou_threshold: () float, boxes of a class that overlap more are one.
@@ -139,9 +142,11 @@ def suppressed(
         `boxes` (B, N, 4), `scores` (B, N) and `class_ids` (B, N) int64, the surest first;
         `num_detections` (B,) int32; rows after those are 0, 0 and -1.
     """
+    boxes = tf.clip_by_value(boxes, 0.0, 1.0)
+    inside = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1)  # (B, A, 1 or K)
     left = tf.image.combined_non_max_suppression(
         boxes,
-        scores,
+        tf.where(inside, scores, 0.0),
         max_output_size_per_class=max_detections,
         max_total_size=max_detections,
         iou_threshold=iou_threshold,
@@ -189,7 +194,7 @@ def _finder(
             )
         found = {key: value[:count] for key, value in found.items()}
         sides = tf.cast(tf.gather(sizes, [1, 0, 1, 0], axis=1), tf.float32)[:, None]  # (B, 1, 4)
-        found["boxes"] = tf.clip_by_value(found["boxes"] * sides, 0.0, sides)
+        found["boxes"] *= sides
         found["class_names"] = tf.gather([*names, ""], found["class_ids"] % (len(names) + 1))
         return found
 

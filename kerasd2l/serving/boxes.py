@@ -73,7 +73,8 @@ def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
             f"{crop(name)} {score:.2f}".replace("$", r"\$")
             for name, score in zip(names, scores, strict=True)
         ]
-        figures.show_bboxes(axes, boxes, labels, [f"C{class_id % 10}" for class_id in ids])
+        colors = [f"C{class_id % 10}" for class_id in ids]
+        figures.show_bboxes(axes, boxes, labels, colors, inside=True)
     if shown < len(pictures):
         figure.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
     return figure

@@ -54,7 +54,7 @@ class Detections:
     """Which boxes are answered.
 
     Args:
-        score_threshold: float in [0, 1), a box is at least that sure; a server may be asked for
+        score_threshold: float in [0, 1), a box is surer than that; a server may be asked for
             others.
         iou_threshold: float in [0, 1], boxes of a class that overlap more are one; likewise.
         max_detections: int >= 1, boxes of a picture.
@@ -90,6 +90,11 @@ def detection(
     height, width, _ = pictures.shape
     augment = changes.augment(height, width, "boxes")
 
+    def made(d: Data) -> Any:
+        model = build(len(d.assets["class_names"]))
+        model.build((None, height, width, 3))  # pictures that are too small stop here
+        return model
+
     def load(source: Any) -> Data:
         loaded = pictures.load(source, batch_size=descent.batch_size)
         if not augment.transforms:
@@ -100,7 +105,7 @@ def detection(
         section=section,
         dataset=pictures.dataset,
         data=load,
-        model=lambda d: build(len(d.assets["class_names"])),
+        model=made,
         optimizer=descent.optimizer,
         loss=lambda: None,  # the model's own
         metrics=lambda: [],

@@ -17,7 +17,7 @@ import tensorflow as tf
 from kerasd2l import finding
 from kerasd2l.export import check, export_run, load_model
 from kerasd2l.export.manifest import SavedModelError
-from kerasd2l.recipe import Recipe
+from kerasd2l.recipe import Data, Recipe
 from kerasd2l.run import Run, open_run
 from kerasd2l.testing import compare, elsewhere
 from kerasd2l.testing.compare import require
@@ -86,7 +86,10 @@ def check_recipe(
     run = open_run(directory / "one")
     _check_files(run, found)
     _check_figures(summary)
-    _same_weights(load_model(run.model), live, "model.keras", 0.0)
+    reloaded = load_model(run.model)
+    _same_weights(reloaded, live, "model.keras", 0.0)
+    if found.score:
+        _check_scores(found.score, trainings.recipe.data(source), reloaded, limit_steps)
     if resume:
         _check_resume(trainings, live)
     if replicas:
@@ -202,6 +205,15 @@ def _check_figures(summary: Mapping[str, Any]) -> None:
         require(value is not None and math.isfinite(value), f"{key} is {value}.")
     for split, count in summary["examples"].items():
         require(count > 0, f"no example of {split} was used.")
+
+
+def _check_scores(score: Any, data: Data, model: keras.Model, limit_steps: int) -> None:
+    """Require finite figures of what `kerasd2l evaluate` tells beside the metrics."""
+    batches = (data.test or data.valid or data.train).take(limit_steps)
+    scores = score(model, batches, data.assets)
+    require(scores, "the recipe has a `score` that tells nothing.")
+    for key, value in scores.items():
+        require(math.isfinite(value), f"the score {key} is {value}.")
 
 
 def _check_resume(trainings: _Trainings, live: keras.Model) -> None:

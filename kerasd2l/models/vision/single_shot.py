@@ -170,11 +170,11 @@ class SingleShotDetector(keras.Model):
             )
         super().__init__(name=name, **kwargs)
         self.backbone, self.num_classes, self.seed = backbone, num_classes, seed
-        self.sizes, self.ratios = (
-            [list(map(float, of)) for of in all_] for all_ in (sizes, ratios)
-        )
+        self.sizes = [list(map(float, of_map)) for of_map in sizes]
+        self.ratios = [list(map(float, of_map)) for of_map in ratios]
         self.focal_gamma, self.smooth_beta = focal_gamma, smooth_beta
-        self.class_heads, self.box_heads = [], []
+        self.class_heads: list[Any] = []
+        self.box_heads: list[Any] = []
         for i, (s, r) in enumerate(zip(self.sizes, self.ratios, strict=True)):
             anchors = len(s) + len(r) - 1
             first, second = (uniform(drawn(seed, 1000 + 2 * i + j)) for j in (0, 1))

@@ -1,0 +1,104 @@
+"""13.7: the recipes of single-shot detection, from their data to the figures of `evaluate`."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from PIL import Image
+
+from kerasd2l import cli, finding
+from kerasd2l.data import Source
+from kerasd2l.data.sets import scenes
+from kerasd2l.tasks.detection import average_precisions
+
+TINY = ("--set", "resize=64", "--limit-steps", "2", "--batch-size", "4", "--epochs", "1")
+
+
+def call(*words):
+    done = CliRunner().invoke(cli.main, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+class Answers:
+    """Knows the objects of two pictures by their brightness, and is sure of them or not."""
+
+    LABELS = np.array([[[0, 0, 0, 0.5, 0.5], [2, 0.5, 0.5, 1, 1]], [[2, 0, 0, 1, 1], [-1] * 5]])
+    PIXELS = np.array([0.0, 1.0], "float32")[:, None, None, None] * np.ones((2, 4, 4, 3), "float32")
+
+    def __init__(self, shift=0.0):
+        self.shift = shift
+
+    def candidates(self, pixels):
+        rows = tf.gather(self.LABELS, tf.cast(pixels[:, 0, 0, 0], tf.int32))
+        scores = tf.one_hot(tf.cast(rows[..., 0], tf.int32), 3) * 0.9
+        return tf.cast(rows[:, :, None, 1:] + self.shift, tf.float32), scores
+
+
+def test_average_precision_of_what_is_served():
+    batches = [(Answers.PIXELS, Answers.LABELS), (Answers.PIXELS[1:], Answers.LABELS[1:])]
+    names = {"class_names": ["cat", "dog", "cow"]}
+    # no dog is there, so that its precision is no number
+    assert average_precisions(Answers(), batches, names) == pytest.approx(
+        {"ap50": 1, "ap50_cat": 1, "ap50_cow": 1}
+    )
+    assert average_precisions(Answers(0.4), batches, names)["ap50_cat"] == 0
+    nothing = [(Answers.PIXELS[:1], np.full((1, 1, 5), -1.0))]
+    assert average_precisions(Answers(), nothing, names) == {"ap50": 0.0}
+
+
+@pytest.mark.slow
+def test_trained_evaluated_and_asked_from_the_command_line(tmp_path, no_real_data):
+    run, models = tmp_path / "run", tmp_path / "models"
+    words = ("--out", run, "--export", "--savedmodels", models, "--json")
+    summary = json.loads(call("train", "tiny_ssd", "--data", "builtin", *TINY, *words))
+    for name in ("train_loss", "test_loss", "test_class_error", "test_bbox_mae"):
+        assert 0 <= summary["metrics"][name] < 10
+    figures = json.loads(call("evaluate", run, "--limit-steps", "1", "--json"))["metrics"]
+    assert {"test_ap50", *(f"test_ap50_{name}" for name in scenes.CLASS_NAMES)} <= set(figures)
+    pictures = [tmp_path / "one.png", tmp_path / "two.jpg"]
+    for path, size in zip(pictures, [(128, 128), (300, 90)], strict=True):
+        Image.fromarray(scenes.scenes("test").x[0]).resize(size).save(path)
+    drawn = tmp_path / "boxes.png"
+    low = ("--input", "score_threshold=0")
+    lines = call("predict", models / "tiny_ssd", *pictures, *low, "--out", drawn).splitlines()
+    assert len(lines) == 2 and "100 objects: " in lines[0]
+    assert Image.open(drawn).size[0] > 500
+
+
+def test_pictures_are_changed_with_their_boxes():
+    def first(**arguments):
+        recipe = finding.load("tiny_ssd", resize=64, batch_size=800, **arguments)
+        loaded = recipe.data(Source("builtin"))
+        return [part.numpy() for part in next(iter(loaded.epoch(0)))]
+
+    x, y = first()
+    flipped_x, flipped_y = first(horizontal_flip=1.0)
+    np.testing.assert_allclose(flipped_x, x[:, :, ::-1], atol=1e-6)
+    there = y[..., 0] >= 0
+    np.testing.assert_allclose(flipped_y[there][:, [1, 3]], 1 - y[there][:, [3, 1]], atol=1e-5)
+
+
+def test_only_the_books_numbers_have_the_books_figure():
+    assert finding.load("tiny_ssd").expected is not None
+    assert finding.load("tiny_ssd", smooth_beta=0.5).expected is None
+    assert finding.load("tiny_ssd", dataset="box_folder").expected is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("smallest=0.9", "`largest` more"),
+        ("resize=32", "at least 64 x 64 pixels"),
+        ("focal_gamma=-1", "must be at least 0"),
+        ("score_threshold=1", "in [0, 1)"),
+        ("horizontal_flip=2", "Received: "),
+    ],
+)
+def test_wrong_numbers_are_one_line_of_error(setting, message):
+    words = ["train", "tiny_ssd", "--data", "builtin", "--dry-run", "--set", setting]
+    done = CliRunner().invoke(cli.main, words)
+    assert done.exit_code in (1, 2) and message in done.output
+    assert "Traceback" not in done.output
