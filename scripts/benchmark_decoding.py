@@ -9,6 +9,7 @@ the same tokens written. Figures want a quiet machine.
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 import time
@@ -60,7 +61,7 @@ def main(batch_size: int, rounds: int, with_torch: bool) -> None:
     times: dict[int, list[float]] = {count: [] for count in (10, 60, 100, 150, 200)}
     for _ in range(rounds):  # in turns: differences are told
         for count, line in times.items():
-            line.append(_seconds(lambda n=count: wrote(n)))
+            line.append(_seconds(functools.partial(wrote, count)))
     spent = {count: statistics.median(line) for count, line in times.items()}
     long = np.concatenate([prefix, wrote(127)], axis=1)
     again = _median(lambda: np.asarray(reread(long)), rounds)

@@ -40,7 +40,7 @@ def main(name, pairs, data, data_dir, batches, rounds, compiled) -> None:
     source = Source(kind=data, data_dir=data_dir)
     give_threads(recipe)
     loaded, model = prepare(recipe, source, tf.distribute.get_strategy(), seed=0)
-    few = []
+    few: list[Any] = []
     for batch in loaded.epoch(0).as_numpy_iterator():
         if len(few) == batches or (few and _size(batch) != _size(few[0])):
             break
@@ -111,7 +111,7 @@ def _ours(model: Any, data: Any, few: list) -> Callable[[], None]:
     return train_all
 
 
-def _torch(recipe, data, model, few: list, *, compiled: bool = False) -> Callable[[], None]:
+def _torch(recipe, data, model, few: list, *, compiled: bool = False) -> Callable[[], Any]:
     """Return a function that trains all batches in PyTorch."""
     import torch_sequences
 

@@ -26,6 +26,10 @@ SMALL_ARGUMENTS = {
     "computer_vision/neural_style": {"size": "32,48", "width": 0.1},
     "computer_vision/fcn": {
         "crop": "32,64",
+        "width": 0.125,
+        "depths": "1,1,1,1",
+        "learning_rate": 1e-4,
+    },
     # The coarsest map but one has 2 x 2 pixels: statistics of fewer numbers blow rounding up.
     "computer_vision/ssd_resnet": {
         "resize": 128,

@@ -75,6 +75,19 @@ def test_several_inputs_with_axes_of_their_own(kind):
     np.testing.assert_allclose(output, X @ keys.transpose(0, 2, 1), atol=1e-5)
 
 
+def test_a_part_that_does_not_follow_the_dtype_of_its_layer_is_found():
+    class Careless(Sound):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.dropout = keras.layers.Dropout(0.5)  # of the process's dtype, whatever the layer's
+
+        def call(self, inputs, training=False):
+            return self.dropout(super().call(inputs, training), training=training)
+
+    with pytest.raises(AssertionError, match=r"is float32\. Expected: bfloat16"):
+        check_layer(lambda units, **o: Careless(units=units, **o), {"units": 6}, X)
+
+
 class Forgetful(Sound):
     def get_config(self):
         config = super().get_config()

@@ -28,7 +28,7 @@ def masked_softmax(inputs: Any, valid_lens: Any = None, *, mask: Any = None) -> 
         The inputs' shape and dtype; computed in float32 at least.
 
     Raises:
-        ValueError: lengths that are neither (B,) nor (B, Q).
+        ValueError: lengths that are neither (B,) nor (B, Q), or of scores with fewer than 3 axes.
 
     Example:
         >>> masked_softmax(ops.zeros((2, 1, 4)), [2, 0]).numpy().tolist()
@@ -60,7 +60,7 @@ def seen(valid_lens: Any, mask: Any, num_keys: Any, rank: int) -> Any:
         rank: int, the number of axes of the scores.
 
     Raises:
-        ValueError: lengths that are neither (B,) nor (B, Q).
+        ValueError: lengths that are neither (B,) nor (B, Q), or of scores with fewer than 3 axes.
     """
     if mask is not None:
         mask = ops.cast(mask, "bool")
@@ -69,6 +69,11 @@ def seen(valid_lens: Any, mask: Any, num_keys: Any, rank: int) -> Any:
     lens = ops.convert_to_tensor(valid_lens)
     if len(lens.shape) not in (1, 2):
         raise ValueError(f"`valid_lens` must be (B,) or (B, Q). Received: shape {lens.shape}.")
+    if rank < 3:
+        raise ValueError(
+            "`valid_lens` count the keys of scores (B, ..., Q, K). "
+            f"Received: scores of {rank} axes. Give each example a query: scores[:, None]."
+        )
     if len(lens.shape) == 1:
         lens = lens[:, None]
     lens = ops.reshape(lens, (-1, *[1] * (rank - 3), ops.shape(lens)[1], 1))  # (B, ..., Q | 1, 1)
@@ -81,7 +86,9 @@ class _Attention(keras.layers.Layer):
 
     def __init__(self, dropout_rate: float = 0.0, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
         self.dropout_rate, self.seed = dropout_rate, seed
 
     def call(

@@ -71,7 +71,9 @@ class MultiHeadAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_hiddens, self.num_heads = num_hiddens, num_heads
         self.dropout_rate, self.use_bias, self.seed = dropout_rate, use_bias, seed
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
 
         def dense(number: int, name: str) -> keras.layers.Dense:
             glorot = keras.initializers.GlorotUniform(None if seed is None else seed + number)

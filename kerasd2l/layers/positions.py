@@ -35,7 +35,9 @@ class _Positions(keras.layers.Layer):
             raise ValueError(f"`max_len` must be at least 1. Received: max_len={max_len}.")
         super().__init__(**kwargs)
         self.max_len, self.dropout_rate, self.seed = max_len, dropout_rate, seed
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
         self.supports_masking = True
 
     def call(self, inputs, offset=0, training=False):

@@ -58,7 +58,9 @@ class _Block(keras.layers.Layer):
                 )
             )
             self.dropouts.append(
-                keras.layers.Dropout(dropout_rate, seed=self._seed(i), name=f"dropout{i}")
+                keras.layers.Dropout(
+                    dropout_rate, seed=self._seed(i), dtype=self.dtype_policy, name=f"dropout{i}"
+                )
             )
 
     def _seed(self, number: int) -> int | None:

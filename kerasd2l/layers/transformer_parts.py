@@ -47,7 +47,9 @@ class AddNorm(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.dropout_rate, self.epsilon, self.seed = dropout_rate, epsilon, seed
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
         self.norm = keras.layers.LayerNormalization(
             epsilon=epsilon, dtype=self.dtype_policy, name="norm"
         )
@@ -117,7 +119,9 @@ class PositionWiseFFN(keras.layers.Layer):
         self.dense1 = keras.layers.Dense(
             ffn_num_hiddens, self.activation, kernel_initializer=glorot[0], name="dense1", **options
         )
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout"
+        )
         self.dense2 = keras.layers.Dense(
             num_outputs, kernel_initializer=glorot[1], name="dense2", **options
         )

@@ -100,7 +100,7 @@ class CatalogueMultiHeadAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads, self.num_hiddens = num_heads, num_hiddens
         self.dropout_rate, self.seed = dropout_rate, seed
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed)
+        self.dropout = keras.layers.Dropout(dropout_rate, seed=seed, dtype=self.dtype_policy)
 
     def build(self, inputs_shape):
         D = self.num_hiddens

@@ -92,6 +92,7 @@ class StackedRNNScratch(keras.layers.Layer):
                 stddev=stddev,
                 return_sequences=return_sequences or i + 1 < num_layers,
                 return_state=True,
+                dtype=self.dtype_policy,
             )
             for i in range(num_layers)
         ]
@@ -187,6 +188,7 @@ class BiRNNScratch(keras.layers.Layer):
         self.units, self.kind, self.stddev, self.seed = units, kind, stddev, seed
         self.return_sequences, self.return_state = return_sequences, return_state
         both = {"stddev": stddev, "return_sequences": return_sequences, "return_state": True}
+        both["dtype"] = self.dtype_policy
         self.f_rnn = _make(kind, 0, units, seed, name="forward", **both)
         self.b_rnn = _make(kind, 1, units, seed, name="backward", go_backwards=True, **both)
 

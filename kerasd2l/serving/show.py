@@ -226,7 +226,11 @@ def _ranked(
 
 
 def _label(names: Sequence[str], i: int) -> str:
-    return str(names[i]) if i < len(names) else f"{i + 1}"
+    """Return what to call an example: its number, or its name on one line, no whole book."""
+    if i >= len(names):
+        return f"{i + 1}"
+    name = " ".join(str(names[i]).splitlines())
+    return name if len(name) <= 200 else name[:199] + "…"
 
 
 def _text(value: Any) -> str:

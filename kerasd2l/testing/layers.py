@@ -47,7 +47,8 @@ def check_layer(
             it does not; None: not checked.
         free_axes: the axes of every input that may be unknown, batch and lengths; or a mapping from
             the index or name of an input to its axes (others: the batch).
-        mixed_precision: True: under mixed_bfloat16 the layer computes and returns bfloat16;
+        mixed_precision: True: under mixed_bfloat16, of the process or of this layer alone
+            (`dtype=`), it computes and returns bfloat16;
             "float32": it computes in bfloat16 and returns float32; False: not checked.
         no_gradient: ends of the paths of weights whose gradient is zero in theory.
         tolerance: float, largest difference between ways to compute the same.
@@ -297,10 +298,24 @@ def _check_mask(case: _Case, made: keras.layers.Layer, contract: str) -> None:
 
 
 def _check_precision(case: _Case, expected: str) -> None:
-    """Require bfloat16 inside, and the expected dtype outside, under mixed_bfloat16."""
+    """Require bfloat16 inside, and the expected dtype outside, under mixed_bfloat16.
+
+    The policy is that of the process, and then of this layer alone: its parts must follow it.
+    """
     with compare.precision("mixed_bfloat16"):
         made = case.make()
-        output = case.call(made, case.inputs)
+        _check_dtypes(made, case.call(made, case.inputs), expected)
+    if _takes_dtype(case.layer):
+        made = case.layer(**case.arguments, dtype="mixed_bfloat16")
+        _check_dtypes(made, case.call(made, case.inputs), expected)
+
+
+def _takes_dtype(layer: Callable) -> bool:
+    parameters = inspect.signature(layer).parameters.values()
+    return any(p.name == "dtype" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _check_dtypes(made: keras.layers.Layer, output: Any, expected: str) -> None:
     require(
         made.compute_dtype == "bfloat16",
         f"under mixed_bfloat16 the layer computes in {made.compute_dtype}. Expected: bfloat16.",

@@ -60,6 +60,11 @@ def test_lengths_of_a_wrong_shape():
         layers.masked_softmax(normal(2, 3, 5), np.ones((2, 3, 5), "int32"))
 
 
+def test_lengths_of_scores_without_queries_are_refused_and_do_not_add_an_axis():
+    with pytest.raises(ValueError, match="Received: scores of 2 axes"):
+        layers.masked_softmax(normal(2, 5), [2, 0])
+
+
 # Scoring functions
 
 

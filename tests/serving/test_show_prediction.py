@@ -31,6 +31,13 @@ def test_other_outputs_are_named():
     ]
 
 
+def test_a_long_text_and_one_of_several_lines_name_one_line():
+    ranked = {"probabilities": np.array([[0.9, 0.1]] * 2)}
+    lines = format_prediction(ranked, names=["word " * 10_000, "a\nb"], class_names=["yes", "no"])
+    assert lines[0].startswith("word word") and lines[0].endswith("…: yes 0.90, no 0.10")
+    assert len(lines[0]) < 250 and lines[1] == "a b: yes 0.90, no 0.10"
+
+
 def test_what_of_a_text_was_not_read_is_said_where_there_is_such():
     ranked = {"probabilities": np.array([[0.9, 0.1]] * 2)}
     ranked |= {"premise_words_left_out": [1, 0], "characters_left_out": [250, 0]}

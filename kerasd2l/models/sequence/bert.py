@@ -94,7 +94,9 @@ class BERTEncoder(keras.layers.Layer):
         self.dropout: Any = None
         if embed_norm:
             self.norm = keras.layers.LayerNormalization(epsilon=epsilon, dtype=policy, name="norm")
-            self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 3), name="dropout")
+            self.dropout = keras.layers.Dropout(
+                dropout_rate, seed=drawn(seed, 3), dtype=policy, name="dropout"
+            )
         self.blocks = [
             TransformerEncoderBlock(
                 num_hiddens,
