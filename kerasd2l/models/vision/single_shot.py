@@ -119,6 +119,13 @@ def uniform(seed: int | None = None) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed)
 
 
+class _OfEachPicture(keras.losses.Loss):
+    """The mean of losses (B,) as Keras takes it: on replicas each one's has its share."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
 class SingleShotDetector(keras.Model):
     """Predict class and offsets of anchors of all sizes at once, from maps of several sizes.
 
@@ -234,9 +241,8 @@ class SingleShotDetector(keras.Model):
         wrong = ops.not_equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), classes)
         self.class_error.update_state(ops.mean(ops.cast(wrong, "float32"), axis=1))
         self.bbox_mae.update_state(ops.mean(ops.abs(offsets - predicted), axis=1))
-        if sample_weight is not None:
-            losses = losses * ops.reshape(ops.cast(sample_weight, losses.dtype), (-1,))
-        return sum(self.losses, ops.mean(losses))
+        losses = losses + sum(self.losses)  # of the weights, where there are such
+        return _OfEachPicture()(losses, losses, sample_weight)
 
     def candidates(self, inputs: Any) -> tuple[Any, Any]:
         """Return all boxes that the model thinks of, before suppression.
