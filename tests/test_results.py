@@ -35,3 +35,9 @@ def test_command_of_a_figure_parses(command):
     words = shlex.split(command)
     settings = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")
     assert finding.load(words[2], **settings)
+
+
+@pytest.mark.parametrize("page", ["README.md", "RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_scripts_and_tests_that_a_page_names_exist(page):
+    named = set(re.findall(r"(?:scripts|tests)/\w[\w/]*\.py", (ROOT / page).read_text("utf8")))
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]

@@ -20,6 +20,12 @@ def test_sharper_cues_leave_less_to_other_keys():
     np.testing.assert_allclose(weights, [0.1, np.e**2 / (np.e**2 + 9), 1], atol=1e-6)
 
 
+def test_keys_that_are_all_alike_give_the_means_that_the_book_prints():
+    values = np.arange(20.0).reshape(2, 10)  # ten weights of 0.1
+    answers = NWKernelRegression(seed=0)([np.ones(2), np.zeros((2, 10)), values])
+    np.testing.assert_allclose(answers, [4.5, 14.5], rtol=1e-6)
+
+
 def test_kernel_regression_is_a_weighted_mean_and_its_width_is_learned():
     """Section: nadaraya-watson."""
     result = shown("nadaraya_watson")
