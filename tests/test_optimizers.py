@@ -158,7 +158,7 @@ def test_sgd_decays_as_pytorch_does(momentum, l2):
 def test_sgd_is_made_again_from_its_config():
     made = optimizers.SGD.from_config(optimizers.SGD(0.2, 0.5, l2_decay=0.1).get_config())
     assert (made.momentum, made.l2_decay) == (0.5, 0.1)
-    with pytest.raises(ValueError, match="`l2_decay` must be at least 0"):
+    with pytest.raises(ValueError, match="must be at least 0"):
         optimizers.SGD(l2_decay=-1)
 
 

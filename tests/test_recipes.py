@@ -22,10 +22,8 @@ DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 
 # One of a kind: what a way of training has that others have not.
 WAYS_OF_TRAINING = {
-    "computer_vision/fine_tuning": "frozen layers, groups of weights",
     "computer_vision/neural_style": "a picture as the variable, a fit of its own",
     "computer_vision/fcn": "a loss of pixels, some of which do not count",
-    "computer_vision/tiny_ssd": "the model's own loss and figures",
     "computer_vision/train_with_data_aug": "pictures changed at random",
     "convolutional_modern/batch_norm_lenet": "statistics of the whole batch",
     "multilayer_perceptrons/dropout_mlp": "random numbers in the model",

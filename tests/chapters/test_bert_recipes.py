@@ -54,8 +54,11 @@ def test_the_loss_is_the_mean_over_real_predictions_and_places_left_empty_do_not
     assert figures["mlm_accuracy"] == pytest.approx(right.mean(), rel=1e-5)
 
 
+OTHERS = ("bert_single", "bert_tagging", "bert_answers", "bert_inference")
+
+
 @pytest.mark.parametrize(
-    "name", ["bert_single", "bert_pair", "bert_tagging", "bert_answers", "bert_inference"]
+    "name", ["bert_pair", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 )
 def test_fine_tuning_begins_with_the_weights_words_and_sizes_of_a_run(name, pretrained):
     recipe = kerasd2l.load(name, weights=str(pretrained.path), batch_size=16)

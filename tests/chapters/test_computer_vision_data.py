@@ -30,6 +30,7 @@ def test_training_pictures_are_flipped_and_nothing_else_by_default():
     assert 0.4 < as_it_was.mean() < 0.6
 
 
+@pytest.mark.slow
 def test_other_changes_are_a_setting_away():
     plain, _ = pictures(horizontal_flip=0)
     changed, _ = pictures(crop_scale=0.5, hue=0.2, erasing=0.5, blur=1.0, vertical_flip=0.5)

@@ -57,6 +57,7 @@ def test_hot_dogs_are_read_from_their_archive_and_from_its_folder(hotdogs, tmp_p
         np.testing.assert_array_equal(before[0], after[0])
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_from_a_run_and_from_a_converted_file(tmp_path, hotdogs):
     _, before = train("fine_tuning", tmp_path / "before")  # ten shapes
     _, after = train(
@@ -154,6 +155,7 @@ def test_a_submission_has_a_probability_for_each_breed(kennel, tmp_path):
         write_submission(tmp_path / "s.csv", ["a"], ["x", "y"], np.full((1, 2), np.nan))
 
 
+@pytest.mark.slow
 def test_the_rate_of_dogs_falls_every_two_epochs(tmp_path):
     recipe = finding.load("kaggle_dog", **SMALL, hidden_units="4", epochs=5, learning_rate=0.001)
     run = Run(path=tmp_path / "run", recipe=recipe.name, arguments=recipe.arguments, seed=1)

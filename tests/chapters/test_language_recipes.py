@@ -109,6 +109,7 @@ def assert_same(found, expected, tolerance):
         np.testing.assert_allclose(found[key], value, atol=tolerance, rtol=0, err_msg=key)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_in_an_epoch_ends_as_one_that_was_not(tmp_path):
     """With the states of two layers; test_recipes.py resumes every recipe."""
     _, whole = train(tmp_path / "whole", "deep_lstm_lm")
@@ -161,6 +162,7 @@ def test_perplexity_is_that_of_the_mean_loss_and_falls(tmp_path, name, implement
     assert figures["train_perplexity"] < 14  # 17 is what the letters' frequencies alone give
 
 
+@pytest.mark.slow
 def test_a_bidirectional_model_copies_the_answer_and_cannot_write(tmp_path):
     arguments = {"num_hiddens": 32, "num_layers": 1, "learning_rate": 4.0, "max_tokens": 2000}
     arguments |= {"batch_size": 8, "num_steps": 10, "epochs": 20}

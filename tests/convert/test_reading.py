@@ -50,7 +50,7 @@ def test_no_checkpoint_at_all_is_told(tmp_path):
     path = tmp_path / "x"
     assert "cannot read" in refused(path)
     path.write_text("a text")
-    assert "neither safetensors nor what `torch.save` writes" in refused(path)
+    assert "neither safetensors, nor what `torch.save` writes" in refused(path)
     path.write_bytes(b"")
     assert "is no checkpoint" in refused(path)
     (tmp_path / "folder").mkdir()

@@ -122,7 +122,7 @@ def test_fixed_hidden_mlp_is_the_loop_of_the_page(scale):
 
 
 def test_fixed_hidden_mlp_learns_all_but_its_constant():
-    model = FixedHiddenMLP()
+    model = FixedHiddenMLP(seed=0)  # of some seeds a unit bends within the step
     with tf.GradientTape() as tape:
         y = model(X)
     names = [weight.name for weight in model.trainable_weights]
