@@ -53,7 +53,7 @@ def test_every_image_recipe_takes_them():
         for found in loaded
         if [list(endpoint.signature) for endpoint in found.endpoints]
         == [["image_bytes"], ["pixels"]]
-        and "resize" in found.arguments  # others cut pieces out, and have masks for classes
+        and {"dataset", "resize"} <= set(found.arguments)  # others have masks, or one data set
     ]
     assert len(classifiers) >= 18
     for name in classifiers:
