@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
@@ -22,7 +23,8 @@ def new_cache(batch: Any, max_len: Any, num_heads: int, head_size: int, dtype: s
         dtype: str, of keys and values.
 
     Returns:
-        "keys" and "values" (B, N, M, head_size), and "place" (B,) int32, the steps remembered.
+        "keys" and "values" (B, N, M, head_size), and "place" (B,) int32, the steps remembered,
+        as many in every row.
     """
     empty = ops.zeros((batch, num_heads, max_len, head_size), dtype)
     return {"keys": empty, "values": empty, "place": ops.zeros((batch,), "int32")}
@@ -37,18 +39,33 @@ def remember(cache: dict, keys: Any, values: Any) -> tuple[dict, Any]:
         values: the same.
 
     Returns:
-        The new cache, and what each new step may see: (B, T, M) bool, all steps up to itself.
+        The new cache, and what each new step may see: (T, M) bool, all steps up to itself.
     """
     steps = keys.shape[2] if keys.shape[2] is not None else ops.shape(keys)[2]
-    place = cache["place"][:, None, None] + ops.arange(steps, dtype="int32")  # (B, 1, T)
-    row = ops.arange(ops.shape(keys)[0], dtype="int32")[:, None, None]
-    head = ops.arange(keys.shape[1], dtype="int32")[:, None]
-    # scattered: a loop in a graph writes into the memory and does not copy it
-    where = ops.stack([part + 0 * (row + head + place) for part in (row, head, place)], axis=-1)
-
-    def write(old, new):
-        return ops.scatter_update(old, where, ops.cast(new, old.dtype))
-
-    seen = ops.arange(ops.shape(cache["keys"])[2], dtype="int32") <= place[:, 0, :, None]
-    written = {"keys": write(cache["keys"], keys), "values": write(cache["values"], values)}
+    start = ops.max(cache["place"], initial=0)  # all rows have as many; there may be no row
+    places = start + ops.arange(steps, dtype="int32")
+    seen = ops.arange(ops.shape(cache["keys"])[2], dtype="int32") <= places[:, None]
+    written = {
+        name: _write(cache[name], new, start) for name, new in (("keys", keys), ("values", values))
+    }
     return {**written, "place": cache["place"] + steps}, seen
+
+
+def _write(old: Any, new: Any, start: Any) -> Any:
+    """Put steps (B, N, T, head_size) into a buffer, from `start` on."""
+    new = ops.cast(new, old.dtype)
+    if keras.backend.backend() != "tensorflow":
+        return ops.slice_update(old, (0, 0, start, 0), new)
+    import tensorflow as tf
+
+    # where nobody else holds the buffer, as in a loop in a graph, it is written and not copied
+    end = tf.stack([0, 0, start + tf.shape(new)[2], 0])
+    return tf.raw_ops.TensorStridedSliceUpdate(
+        input=old,
+        begin=tf.stack([0, 0, start, 0]),
+        end=end,
+        strides=[1, 1, 1, 1],
+        value=new,
+        begin_mask=0b1011,  # of the other axes all
+        end_mask=0b1011,
+    )

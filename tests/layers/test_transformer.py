@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from kerasd2l import layers
@@ -202,18 +203,21 @@ def test_steps_that_remember_equal_the_whole(pieces, norm):
         caches = [{k: ops.take(v, order, axis=0) for k, v in cache.items()} for cache in caches]
 
 
-def test_rows_of_different_length_remember_at_their_own_places():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_leaves_the_cache_it_came_from_as_it_was(compiled):
+    """A beam goes on from one state in several ways."""
     block = layers.TransformerEncoderBlock(**SIZES)
-    x = normal(2, 6, 8)
+    x, other = normal(2, 4, 8), normal(2, 1, 8)
     whole = np.array(block(x, causal=True))
-    cache = block.new_cache(2, 6)
-    _, cache = block.step(x[:, :2], cache)
-    cache["place"] = ops.convert_to_tensor(
-        np.array([2, 1], "int32")
-    )  # row 1: one of them is undone
-    y, _ = block.step(np.stack([x[0, 2:4], x[1, 1:3]]), cache)
-    np.testing.assert_allclose(y[0], whole[0, 2:4], atol=2e-6)
-    np.testing.assert_allclose(y[1], whole[1, 1:3], atol=2e-6)
+
+    def two_ways():
+        _, cache = block.step(x[:, :3], block.new_cache(2, 6))
+        wrong, _ = block.step(other, cache)
+        return wrong, block.step(x[:, 3:], cache)[0]
+
+    wrong, right = (tf.function(two_ways) if compiled else two_ways)()
+    np.testing.assert_allclose(right, whole[:, 3:], atol=2e-6)
+    assert np.abs(np.array(wrong) - np.array(right)).max() > 0.1
 
 
 def test_blocks_that_cannot_be():
