@@ -54,16 +54,19 @@ def remember(cache: dict, keys: Any, values: Any) -> tuple[dict, Any]:
 def _write(old: Any, new: Any, start: Any) -> Any:
     """Put steps (B, N, T, head_size) into a buffer, from `start` on."""
     new = ops.cast(new, old.dtype)
-    if keras.backend.backend() != "tensorflow":
-        return ops.slice_update(old, (0, 0, start, 0), new)
+    if keras.backend.backend() == "tensorflow":
+        return _quick_write(old, new, start)
+    return ops.slice_update(old, (0, 0, start, 0), new)
+
+
+def _quick_write(old, new, start):
+    """Write into the buffer where nobody else holds it, as in a loop in a graph; else copy it."""
     import tensorflow as tf
 
-    # where nobody else holds the buffer, as in a loop in a graph, it is written and not copied
-    end = tf.stack([0, 0, start + tf.shape(new)[2], 0])
     return tf.raw_ops.TensorStridedSliceUpdate(
         input=old,
         begin=tf.stack([0, 0, start, 0]),
-        end=end,
+        end=tf.stack([0, 0, start + tf.shape(new)[2], 0]),
         strides=[1, 1, 1, 1],
         value=new,
         begin_mask=0b1011,  # of the other axes all
