@@ -18,7 +18,7 @@ import numpy as np
 
 from kerasd2l.data import annotation_files, limits, pictures
 from kerasd2l.data.annotation_files import Described
-from kerasd2l.data.annotations import Objects, Pictures, Problems
+from kerasd2l.data.annotations import Objects, Pictures, Problems, divide
 from kerasd2l.data.source import DataError
 
 LAYOUTS = (
@@ -31,7 +31,6 @@ _WORDS = {
     "test": ("test", "testing"),
 }
 _NAMES = ("data.yaml", "dataset.yaml", "classes.txt", "obj.names", "_darknet.labels")
-_HELD_OUT = 5  # without lists of splits, every fifth picture is for test
 
 
 @dataclass
@@ -80,7 +79,7 @@ def find(root: Path, problems: Problems) -> Found:
             there.other_spelling
         )
     if list(found.splits) == ["all"]:
-        found.splits = _divide(found.splits["all"])
+        found.splits = divide(found.splits["all"])
     if "train" not in found.splits:
         raise DataError(
             f"{root}: no split is for training: {', '.join(found.splits) or 'none'}. "
@@ -292,13 +291,3 @@ def _objects(
         file, f"its picture {described.picture[:200]!r} is not there, or there are several"
     )
     return None
-
-
-def _divide(objects: list[Objects]) -> dict[str, list[Objects]]:
-    """Keep every fifth picture for test: the same ones every time."""
-    held = np.random.RandomState(0).permutation(len(objects))[::_HELD_OUT]  # numpy's frozen stream
-    test = set(held.tolist()) if len(objects) > 1 else set()
-    return {
-        "train": [one for place, one in enumerate(objects) if place not in test],
-        "test": [one for place, one in enumerate(objects) if place in test],
-    }

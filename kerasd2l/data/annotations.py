@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ _ORIENTATION = 0x0112  # of EXIF; 1 is upright, 5 to 8 lie on their side
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 _PIXEL = 1.01  # how far outside a box may be: rounded, or counted from 1
 _TOLD = 5  # problems that a message tells one by one
+_HELD_OUT = 5  # without lists or folders of splits, every fifth picture is for test
+_Picture = TypeVar("_Picture")
 
 _log = logging.getLogger(__name__)
 
@@ -178,6 +181,16 @@ def check(
         else:
             found.append(_labelled(of_one, size, number, problems))
     return found
+
+
+def divide(pictures: Sequence[_Picture]) -> dict[str, list[_Picture]]:
+    """Keep every fifth picture for test: the same ones every time."""
+    held = np.random.RandomState(0).permutation(len(pictures))[::_HELD_OUT]  # numpy's frozen stream
+    test = set(held.tolist()) if len(pictures) > 1 else set()
+    return {
+        "train": [one for place, one in enumerate(pictures) if place not in test],
+        "test": [one for place, one in enumerate(pictures) if place in test],
+    }
 
 
 def header(path: Path) -> tuple[tuple[int, int], int]:

@@ -11,11 +11,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kerasd2l.data import annotation_files, pictures
 from kerasd2l.data.annotation_tree import split_of
-from kerasd2l.data.annotations import Pictures, Problems
+from kerasd2l.data.annotations import Pictures, Problems, divide
 from kerasd2l.data.mask_batches import Pair
 from kerasd2l.data.masks import VOC_CLASSES, VOC_COLORMAP, Colours
 from kerasd2l.data.source import DataError
@@ -27,7 +25,6 @@ LAYOUTS = (
 CLASSES = "classes.txt"
 _IMAGES = ("images", "imgs", "JPEGImages")
 _MASKS = ("masks", "labels", "annotations", "SegmentationClass")
-_HELD_OUT = 5  # without splits, every fifth picture is for test
 
 
 @dataclass
@@ -76,7 +73,7 @@ def pairs_of(root: Path, problems: Problems) -> dict[str, list[Pair]]:
     is_voc = (root / "ImageSets" / "Segmentation").is_dir()
     splits = _voc(root, problems) if is_voc else _folders(root, problems)
     if list(splits) == ["all"]:
-        splits = _divide(splits["all"])
+        splits = divide(splits["all"])
     if not splits.get("train") and not problems.found:
         raise DataError(f"{root} has no pictures with masks to train on. Expected: {LAYOUTS}.")
     return splits
@@ -165,13 +162,3 @@ def _classes(root: Path) -> tuple[list[str], Colours | None]:
     if colours and len(colours) != len(names):
         raise DataError(f"{path}: some classes have a colour, others do not.")
     return names, colours or None
-
-
-def _divide(pairs: list[Pair]) -> dict[str, list[Pair]]:
-    """Keep every fifth picture for test: the same ones every time."""
-    held = np.random.RandomState(0).permutation(len(pairs))[::_HELD_OUT]  # numpy's frozen stream
-    test = set(held.tolist()) if len(pairs) > 1 else set()
-    return {
-        "train": [pair for place, pair in enumerate(pairs) if place not in test],
-        "test": [pair for place, pair in enumerate(pairs) if place in test],
-    }

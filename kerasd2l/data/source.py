@@ -207,6 +207,32 @@ def file_in(folder: str | os.PathLike, name: str) -> Path:
     return plain if plain.is_file() and not packed.is_file() else packed
 
 
+def own_folder(
+    source: Source, dataset: str, layouts: str, *, kinds: Sequence[str] = ("auto", "files")
+) -> Path:
+    """Return the folder of pictures of the user's own: the folder `dataset` in it, or it itself.
+
+    Args:
+        source: Source, not "builtin".
+        dataset: str, the data set's name.
+        layouts: str, what the folder may hold, for the message.
+        kinds: kinds of source for which `data_dir` is that folder.
+
+    Raises:
+        DataError: no folder was given, or there is none.
+    """
+    if source.kind not in kinds or source.data_dir is None:
+        raise DataError(
+            f"{dataset}: pictures of one's own are neither downloaded nor guessed. Give their "
+            f"folder with --data-dir DIR ({layouts} in it), or --data builtin for drawn shapes."
+        )
+    inside = Path(source.data_dir) / dataset
+    root = inside if inside.is_dir() else Path(source.data_dir)
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder. Give the folder of the pictures with --data-dir.")
+    return root
+
+
 def resolve(
     source: Source,
     dataset: str,

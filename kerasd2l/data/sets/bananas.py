@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from kerasd2l.data import archive, box_batches, downloads, pipeline, source
+from kerasd2l.data import book_archives, box_batches, pipeline, source
 from kerasd2l.data.sets import box_folder, scenes
 from kerasd2l.data.source import Source
 from kerasd2l.recipe import Data
@@ -13,7 +13,6 @@ from kerasd2l.recipe import Data
 CLASS_NAMES = ("banana",)
 ARCHIVE = "banana-detection.zip"
 SHA1 = "5de26c8fce5ccdea9f91267273464dc968d20d72"
-MIRRORS = ("http://d2l-data.s3-accelerate.amazonaws.com/",)
 _INSIDE = "banana-detection"
 _FILES = tuple(f"{_INSIDE}/bananas_{split}/label.csv" for split in ("train", "val"))
 
@@ -80,11 +79,5 @@ def _root(where: Source) -> Path | None:
         if all((plain / name).is_file() for name in _FILES):
             return plain / _INSIDE
 
-    def fetch(folder: Path) -> None:
-        beside = folder.with_name("downloads")
-        beside.mkdir(parents=True, exist_ok=True)
-        downloads.fetch(beside, {ARCHIVE: SHA1}, MIRRORS, where, max_bytes=1 << 27)
-        archive.unpack(beside / ARCHIVE, folder)
-
-    folder = source.resolve(where, "bananas", _FILES, fetch)
+    folder = book_archives.unpacked(where, "bananas", _FILES, ARCHIVE, SHA1, max_bytes=1 << 27)
     return None if folder is None else folder / _INSIDE

@@ -9,7 +9,7 @@ from kerasd2l.data import annotation_tree, box_batches, decoded, pipeline
 from kerasd2l.data.annotation_tree import LAYOUTS, Found
 from kerasd2l.data.annotations import Labelled, Problems, check
 from kerasd2l.data.sets import scenes
-from kerasd2l.data.source import DataError, Source, class_names_of, shown
+from kerasd2l.data.source import DataError, Source, class_names_of, own_folder, shown
 from kerasd2l.recipe import Data
 
 NAME = "box_folder"
@@ -61,7 +61,7 @@ def load(
         return scenes.load_boxes(
             source, batch_size=batch_size, resize=resize, max_objects=max_objects
         )
-    splits, class_names, left_out = read(_root(source), source)
+    splits, class_names, left_out = read(own_folder(source, NAME, LAYOUTS), source)
     skipped = left_out if source.skip_broken else None
     most = max(len(one.class_ids) for labelled in splits.values() for one in labelled)
     batches = {
@@ -112,19 +112,6 @@ def read(root: Path, source: Source) -> tuple[dict[str, list[Labelled]], list[st
         raise DataError(f"{root}: no object is left to train on.")
     _tell(root, found, splits)
     return splits, class_names, sorted(set(problems.pictures))
-
-
-def _root(source: Source) -> Path:
-    if source.kind not in ("auto", "files") or source.data_dir is None:
-        raise DataError(
-            f"{NAME}: pictures of one's own are neither downloaded nor guessed. Give their folder "
-            f"with --data-dir DIR ({LAYOUTS} in it), or --data builtin for drawn shapes."
-        )
-    inside = Path(source.data_dir) / NAME
-    root = inside if inside.is_dir() else Path(source.data_dir)
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give the folder of the pictures with --data-dir.")
-    return root
 
 
 def _class_names(found: Found, root: Path, source: Source) -> list[str]:

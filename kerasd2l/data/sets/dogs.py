@@ -5,7 +5,6 @@ The whole has 10,222 + 10,357 pictures of 120 breeds, the book's small part 1,00
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import archive, downloads, pictures, pipeline, source, tables
+from kerasd2l.data import book_archives, pictures, pipeline, source, tables
 from kerasd2l.data.picture_tree import Tree
 from kerasd2l.data.sets import image_folder, shapes
+from kerasd2l.data.sets.kaggle_cifar10 import hold_out
 from kerasd2l.data.source import DataError, Source
 from kerasd2l.recipe import Data, TensorSpec
 
@@ -28,7 +28,6 @@ else:
 NAME = "dogs"
 ARCHIVE = "kaggle_dog_tiny.zip"
 SHA1 = "0cb91d09b814ecdc07b50f31f8dcad3e81d6a86d"
-MIRRORS = ("http://d2l-data.s3-accelerate.amazonaws.com/",)
 LABELS = "labels.csv"
 _INSIDE = "dog_tiny"
 _MEMORY = 2 << 30  # bytes that the decoded pictures may take
@@ -108,15 +107,8 @@ def _root(where: Source) -> Path | None:
             if (Path(where.data_dir) / name / LABELS).is_file():
                 return Path(where.data_dir) / name
 
-    def fetch(folder: Path) -> None:
-        downloads.fetch(folder, {ARCHIVE: SHA1}, MIRRORS, where, max_bytes=1 << 29)
-
-    folder = source.resolve(where, NAME, (ARCHIVE,), fetch)
-    if folder is None:
-        return None
-    unpacked = Path(str(where.cache_dir)) / NAME / "unpacked"
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    return archive.unpack(folder / ARCHIVE, unpacked) / _INSIDE
+    folder = book_archives.unpacked_here(where, NAME, ARCHIVE, SHA1)
+    return None if folder is None else folder / _INSIDE
 
 
 def _breeds(path: Path) -> dict[str, str]:
@@ -171,31 +163,6 @@ def _pictures(folder: Path) -> list[Path]:
     if not found:
         raise DataError(f"{folder} has no pictures. Get it anew.")
     return found
-
-
-def hold_out(labels: np.ndarray, ratio: float) -> np.ndarray:
-    """Return which examples to validate with: as many of each class, the first ones.
-
-    floor(ratio n) of each, n the number of the rarest class, but one at least; with a ratio of 0
-    none. A class of a single example keeps it for training. Section: "kaggle-cifar10".
-
-    Args:
-        labels: (n,) int.
-        ratio: float in [0, 1).
-
-    Returns:
-        (n,) bool.
-
-    Example:
-        >>> hold_out(np.array([0, 1, 0, 1, 1]), 0.5).tolist()
-        [True, True, False, False, False]
-    """
-    counts = Counter(labels.tolist())
-    each = max(1, int(min(counts.values()) * ratio)) if ratio else 0
-    held_out = np.zeros(len(labels), bool)
-    for label, count in counts.items():
-        held_out[np.flatnonzero(labels == label)[: min(each, count - 1)]] = True
-    return held_out
 
 
 def _builtin(where: Source, batch_size: int, size: tuple[int, int], valid_ratio: float) -> DogData:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from kerasd2l.data import archive, downloads, source
+from kerasd2l.data import book_archives
 from kerasd2l.data.sets import image_folder, shapes
 from kerasd2l.data.source import Source
 from kerasd2l.recipe import Data
 
 ARCHIVE = "hotdog.zip"
 SHA1 = "fba480ffa8aa7e0febbb511d181409f899b9baa5"
-MIRRORS = ("http://d2l-data.s3-accelerate.amazonaws.com/",)
 
 
 def load(
@@ -57,12 +56,5 @@ def _root(where: Source) -> Path | None:
         if (plain / "train").is_dir():
             return plain
 
-    def fetch(folder: Path) -> None:
-        downloads.fetch(folder, {ARCHIVE: SHA1}, MIRRORS, where, max_bytes=1 << 29)
-
-    folder = source.resolve(where, "hotdog", (ARCHIVE,), fetch)
-    if folder is None:
-        return None
-    unpacked = Path(str(where.cache_dir)) / "hotdog" / "unpacked"
-    unpacked.parent.mkdir(parents=True, exist_ok=True)
-    return archive.unpack(folder / ARCHIVE, unpacked) / "hotdog"
+    folder = book_archives.unpacked_here(where, "hotdog", ARCHIVE, SHA1)
+    return None if folder is None else folder / "hotdog"

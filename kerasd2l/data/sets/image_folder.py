@@ -13,7 +13,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.data import picture_tree, pictures, pipeline
 from kerasd2l.data.picture_tree import LAYOUT, Found, Tree
 from kerasd2l.data.sets import shapes
-from kerasd2l.data.source import DataError, Source, shown
+from kerasd2l.data.source import DataError, Source, own_folder, shown
 from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load(
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}.")
     if source.kind == "builtin":
         return shapes.load(source, batch_size=batch_size, resize=resize, channels=channels)
-    root = _root(source)
+    root = own_folder(source, NAME, LAYOUT, kinds=("auto", "files", "tfds"))
     found = picture_tree.find(root, splits=splits, source=source)
     _tell(root, found)
     readers = {split: Reader(root, tree, size, channels) for split, tree in found.trees.items()}
@@ -133,19 +133,6 @@ def find(
     """
     found = picture_tree.find(root, splits=splits)
     return found.trees, tuple(found.class_names)
-
-
-def _root(source: Source) -> Path:
-    if source.kind == "download" or source.data_dir is None:
-        raise DataError(
-            f"{NAME}: pictures of one's own are neither downloaded nor guessed. Give their folder "
-            f"with --data-dir DIR ({LAYOUT} in it), or --data builtin for drawn shapes."
-        )
-    inside = Path(source.data_dir) / NAME
-    root = inside if inside.is_dir() else Path(source.data_dir)
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give the folder of the pictures with --data-dir.")
-    return root
 
 
 class Reader:

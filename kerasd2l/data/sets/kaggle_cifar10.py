@@ -6,7 +6,6 @@ folders of classes; here they are put in order in memory.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from kerasd2l.data import archive, downloads, files, limits, pictures, pipeline, source, tables
+from kerasd2l.data import archive, book_archives, files, limits, pictures, pipeline, tables
 from kerasd2l.data.sets import shapes
 from kerasd2l.data.sets.cifar10 import CLASS_NAMES, SHAPE
 from kerasd2l.data.source import DataError, Source
@@ -23,7 +22,6 @@ from kerasd2l.recipe import Data, TensorSpec
 NAME = "kaggle_cifar10"
 ARCHIVE = f"{NAME}_tiny.zip"
 SHA1 = "2068874e4b9a9f0fb07ebe0ad2b29754449ccacd"
-MIRRORS = ("http://d2l-data.s3-accelerate.amazonaws.com/",)
 LABELS = "trainLabels.csv"
 _TRAIN, _TEST = ("train", "train_tiny"), ("test", "test_tiny")
 _MAX_PICTURE = 1 << 16  # bytes of a file with 32 x 32 pixels
@@ -174,17 +172,38 @@ def reorg_train_valid(y: np.ndarray, valid_ratio: float) -> np.ndarray:
         >>> reorg_train_valid(np.array([0, 1, 0, 1, 0, 1]), 0.5).tolist()
         [True, True, False, False, False, False]
     """
-    count = Counter(y.tolist())
-    of_each = max(1, math.floor(min(count.values()) * valid_ratio))
-    if not 0 < valid_ratio < 1 or min(count.values()) <= of_each:
+    rarest = min(Counter(y.tolist()).values())
+    if not 0 < valid_ratio < 1 or rarest < 2:
         raise DataError(
             f"`valid_ratio` must leave pictures of each class: the rarest has "
-            f"{min(count.values())}. Received: valid_ratio={valid_ratio}."
+            f"{rarest}. Received: valid_ratio={valid_ratio}."
         )
-    valid = np.zeros(len(y), bool)
-    for label in count:
-        valid[np.flatnonzero(y == label)[:of_each]] = True
-    return valid
+    return hold_out(y, valid_ratio)
+
+
+def hold_out(labels: np.ndarray, ratio: float) -> np.ndarray:
+    """Return which examples to validate with: as many of each class, the first ones.
+
+    floor(ratio n) of each, n the number of the rarest class, but one at least; with a ratio of 0
+    none. A class of a single example keeps it for training. Section: "kaggle-cifar10".
+
+    Args:
+        labels: (n,) int.
+        ratio: float in [0, 1).
+
+    Returns:
+        (n,) bool.
+
+    Example:
+        >>> hold_out(np.array([0, 1, 0, 1, 1]), 0.5).tolist()
+        [True, True, False, False, False]
+    """
+    counts = Counter(labels.tolist())
+    each = max(1, int(min(counts.values()) * ratio)) if ratio else 0
+    held_out = np.zeros(len(labels), bool)
+    for label, count in counts.items():
+        held_out[np.flatnonzero(labels == label)[: min(each, count - 1)]] = True
+    return held_out
 
 
 def _transform(x, y):
@@ -199,13 +218,7 @@ def _folder(where: Source) -> Path | None:
             _there(folder, names)
         return folder
 
-    def fetch(folder: Path) -> None:
-        beside = folder.with_name("downloads")
-        beside.mkdir(parents=True, exist_ok=True)
-        downloads.fetch(beside, {ARCHIVE: SHA1}, MIRRORS, where)
-        archive.unpack(beside / ARCHIVE, folder)
-
-    found = source.resolve(where, NAME, (f"{NAME}_tiny/{LABELS}",), fetch)
+    found = book_archives.unpacked(where, NAME, (f"{NAME}_tiny/{LABELS}",), ARCHIVE, SHA1)
     return None if found is None else found / f"{NAME}_tiny"
 
 

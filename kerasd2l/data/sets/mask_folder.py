@@ -8,7 +8,7 @@ from kerasd2l.data import decoded, mask_batches, mask_tree, masks, pipeline
 from kerasd2l.data.annotations import Problems
 from kerasd2l.data.mask_tree import LAYOUTS, Found
 from kerasd2l.data.sets import scenes
-from kerasd2l.data.source import DataError, Source, class_names_of
+from kerasd2l.data.source import DataError, Source, class_names_of, own_folder
 from kerasd2l.recipe import Data, TensorSpec
 
 NAME = "mask_folder"
@@ -48,15 +48,7 @@ def load(
     source = Source.of(source)
     if source.kind == "builtin":
         return scenes.load_masks(source, batch_size=batch_size, crop=crop)
-    if source.kind not in ("auto", "files") or source.data_dir is None:
-        raise DataError(
-            f"{NAME}: pictures of one's own are neither downloaded nor guessed. Give their folder "
-            f"with --data-dir DIR ({LAYOUTS} in it), or --data builtin for drawn shapes."
-        )
-    inside = Path(source.data_dir) / NAME
-    root = inside if inside.is_dir() else Path(source.data_dir)
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give the folder of the pictures with --data-dir.")
+    root = own_folder(source, NAME, LAYOUTS)
     problems = Problems(root)
     found = mask_tree.find(root, problems)
     return from_found(found, problems, source, batch_size=batch_size, crop=crop, memory=memory)

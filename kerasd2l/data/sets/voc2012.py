@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kerasd2l.data import archive, downloads, mask_tree
-from kerasd2l.data import source as sources
+from kerasd2l.data import book_archives, mask_tree
 from kerasd2l.data.annotations import Problems
 from kerasd2l.data.sets import mask_folder, scenes
 from kerasd2l.data.source import Source
@@ -13,7 +12,6 @@ from kerasd2l.recipe import Data
 
 ARCHIVE = "VOCtrainval_11-May-2012.tar"
 SHA1 = "4e443f8a2eca6b1dac8a6c57641b67dd40621a49"
-MIRRORS = ("http://d2l-data.s3-accelerate.amazonaws.com/",)
 _INSIDE = "VOCdevkit/VOC2012"
 _FILES = tuple(f"{_INSIDE}/ImageSets/Segmentation/{split}.txt" for split in ("train", "val"))
 
@@ -59,11 +57,5 @@ def _root(where: Source) -> Path | None:
         if all((plain / name).is_file() for name in _FILES):
             return plain / _INSIDE
 
-    def fetch(folder: Path) -> None:
-        beside = folder.with_name("downloads")
-        beside.mkdir(parents=True, exist_ok=True)
-        downloads.fetch(beside, {ARCHIVE: SHA1}, MIRRORS, where, max_bytes=3 << 30)
-        archive.unpack(beside / ARCHIVE, folder)
-
-    folder = sources.resolve(where, "voc2012", _FILES, fetch)
+    folder = book_archives.unpacked(where, "voc2012", _FILES, ARCHIVE, SHA1, max_bytes=3 << 30)
     return None if folder is None else folder / _INSIDE
