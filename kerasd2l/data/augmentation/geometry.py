@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data.augmentation.transform import (
@@ -24,55 +24,50 @@ _TRIES = 10  # of torchvision
 
 
 @dataclass(frozen=True)
-class RandomHorizontalFlip(Transform):
+class _Flip(Transform):
+    """Turn pictures round along an axis, 0 the rows, 1 the columns, some by chance."""
+
+    p: float = 0.5
+    axis: ClassVar[int]
+
+    def __post_init__(self):
+        check_probability(self.p)
+
+    def draw(self, shape, count, seed):
+        return uniform(seed, 0, [count]) < self.p
+
+    def picture(self, x, drawn):
+        return tf.cond(drawn, lambda: tf.reverse(x, [self.axis]), lambda: x)
+
+    mask = picture
+
+    def boxes(self, boxes, drawn):
+        corners = tf.unstack(boxes, axis=-1)  # x1, y1, x2, y2
+        low, high = 1 - self.axis, 3 - self.axis
+        corners[low], corners[high] = 1 - corners[high], 1 - corners[low]
+        return tf.where(drawn[:, None, None], tf.stack(corners, -1), boxes)
+
+
+@dataclass(frozen=True)
+class RandomHorizontalFlip(_Flip):
     """Swap left and right.
 
     Args:
         p: float, the probability.
     """
 
-    p: float = 0.5
-
-    def __post_init__(self):
-        check_probability(self.p)
-
-    def draw(self, shape, count, seed):
-        return uniform(seed, 0, [count]) < self.p
-
-    def picture(self, x, drawn):
-        return tf.cond(drawn, lambda: tf.reverse(x, [1]), lambda: x)
-
-    mask = picture
-
-    def boxes(self, boxes, drawn):
-        x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
-        return tf.where(drawn[:, None, None], tf.stack([1 - x2, y1, 1 - x1, y2], -1), boxes)
+    axis = 1
 
 
 @dataclass(frozen=True)
-class RandomVerticalFlip(Transform):
+class RandomVerticalFlip(_Flip):
     """Swap top and bottom.
 
     Args:
         p: float, the probability.
     """
 
-    p: float = 0.5
-
-    def __post_init__(self):
-        check_probability(self.p)
-
-    def draw(self, shape, count, seed):
-        return uniform(seed, 0, [count]) < self.p
-
-    def picture(self, x, drawn):
-        return tf.cond(drawn, lambda: tf.reverse(x, [0]), lambda: x)
-
-    mask = picture
-
-    def boxes(self, boxes, drawn):
-        x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
-        return tf.where(drawn[:, None, None], tf.stack([x1, 1 - y2, x2, 1 - y1], -1), boxes)
+    axis = 0
 
 
 @dataclass(frozen=True)
