@@ -138,3 +138,32 @@ class SummedDescent:
             self.momentum,
             l2_decay=self.weight_decay / self.batch_size,
         )
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A rate that falls now and then.
+
+    Args:
+        lr_period: int >= 1, epochs after which the rate falls.
+        lr_decay: float in (0, 1], what it is multiplied by.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    lr_period: int
+    lr_decay: float = 0.9
+
+    def __post_init__(self):
+        if self.lr_period < 1 or not 0 < self.lr_decay <= 1:
+            raise ValueError(
+                "`lr_period` must be at least 1 epoch and `lr_decay` within 0 and 1. "
+                f"Received: lr_period={self.lr_period}, lr_decay={self.lr_decay}."
+            )
+
+    def callback(self, learning_rate: float) -> Any:
+        """Make the callback that sets the rate of each epoch, `learning_rate` at first."""
+        return keras.callbacks.LearningRateScheduler(
+            lambda epoch: learning_rate * self.lr_decay ** (epoch // self.lr_period)
+        )

@@ -12,7 +12,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Data, Expected, Recipe
 from kerasd2l.run import write_atomic
 from kerasd2l.tasks.augmentation import Changes
-from kerasd2l.tasks.descent import SummedDescent
+from kerasd2l.tasks.descent import Fall, SummedDescent
 
 models = lazy("kerasd2l.models")
 keras = lazy("keras")
@@ -27,8 +27,7 @@ def kaggle_cifar10(
     changes: Changes = Changes(crop_scale=0.64, crop_ratio=(1.0, 1.0)),
     depths: tuple[int, ...] = (2, 2, 2, 2),
     width: float = 1.0,
-    lr_period: int = 4,
-    lr_decay: float = 0.9,
+    fall: Fall = Fall(lr_period=4),
     descent: SummedDescent = SummedDescent(
         2e-4, weight_decay=5e-4, momentum=0.9, batch_size=32, epochs=20
     ),
@@ -44,11 +43,6 @@ def kaggle_cifar10(
     Expected: accuracy of validation 0.406-0.438 after 20 epochs of the small part (d2l notebooks).
     Command: kerasd2l train kaggle_cifar10 --data files --export
     """
-    if lr_period < 1 or not 0 < lr_decay <= 1:
-        raise ValueError(
-            "`lr_period` must be at least 1 epoch and `lr_decay` within 0 and 1. "
-            f"Received: lr_period={lr_period}, lr_decay={lr_decay}."
-        )
     changes.transforms(32, 32)  # a wrong number stops here
 
     def load(source: Any) -> Data:
@@ -72,7 +66,7 @@ def kaggle_cifar10(
     def fit(whole: Any) -> list[dict[str, Any]]:
         held_out = augmented(whole.data.held_out(valid_ratio), whole.data.seed)
         rate = descent.learning_rate * descent.batch_size
-        return _validate_and_train(recipe, whole, held_out, _falling(rate, lr_period, lr_decay))
+        return _validate_and_train(recipe, whole, held_out, fall.callback(rate))
 
     recipe = Recipe(
         section="kaggle-cifar10",
@@ -88,11 +82,6 @@ def kaggle_cifar10(
         expected=Expected("valid_accuracy", 0.406, 0.438, "d2l-zh and d2l-en notebooks"),
     )
     return dataclasses.replace(recipe, fit=fit)
-
-
-def _falling(rate: float, period: int, decay: float) -> Any:
-    """Return a callback that makes the rate smaller every some epochs."""
-    return keras.callbacks.LearningRateScheduler(lambda epoch: rate * decay ** (epoch // period))
 
 
 def _validate_and_train(

@@ -12,6 +12,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Data, Expected, Recipe
 from kerasd2l.run import open_run, write_atomic
 from kerasd2l.tasks.augmentation import Changes
+from kerasd2l.tasks.descent import Fall
 from kerasd2l.tasks.fine_tuning import Body, TwoRates
 from kerasd2l.tasks.transfer import Weights
 
@@ -30,8 +31,7 @@ def kaggle_dog(
     valid_ratio: float = 0.1,
     hidden_units: tuple[int, ...] = (256,),
     changes: Changes = Changes(crop_scale=0.08, brightness=0.4, contrast=0.4, saturation=0.4),
-    lr_period: int = 2,
-    lr_decay: float = 0.9,
+    fall: Fall = Fall(lr_period=2),
     body: Body = Body(num_layers=34),
     descent: TwoRates = TwoRates(
         0.0032,
@@ -55,11 +55,6 @@ def kaggle_dog(
     Expected: a loss of 1.503-1.545 on the pictures held out of the small part, with weights (d2l).
     Command: kerasd2l train kaggle_dog --data files --set weights=resnet34.keras --export
     """
-    if lr_period < 1 or not 0 < lr_decay <= 1:
-        raise ValueError(
-            "`lr_period` must be at least 1 epoch and `lr_decay` within 0 and 1. "
-            f"Received: lr_period={lr_period}, lr_decay={lr_decay}."
-        )
     changes.transforms(32, 32)  # a wrong number stops here
 
     def load(source: Any) -> Data:
@@ -86,10 +81,7 @@ def kaggle_dog(
         )
 
     def fit(training: Any) -> list[dict[str, Any]]:
-        schedule = keras.callbacks.LearningRateScheduler(
-            lambda epoch: descent.learning_rate * lr_decay ** (epoch // lr_period)
-        )
-        callbacks = (*training.callbacks, schedule)
+        callbacks = (*training.callbacks, fall.callback(descent.learning_rate))
         history = dataclasses.replace(training, callbacks=callbacks).run()
         if training.checkpoints is not None and training.checkpoints.writes:
             path = training.checkpoints.folder.parent / "submission.csv"
