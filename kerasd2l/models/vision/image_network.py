@@ -192,6 +192,15 @@ class ImageNetwork:
             )
 
 
+class HeNetwork(ImageNetwork):
+    """A network whose convolutions begin with He-normal weights by the outputs."""
+
+    def initializer(self) -> keras.Initializer:
+        return keras.initializers.VarianceScaling(
+            2.0, "fan_out", "untruncated_normal", self.next_seed()
+        )
+
+
 def scaled(filters: int, width: float) -> int:
     """Return the number of filters of a network made narrower or wider.
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import keras
 
-from kerasd2l.models.vision.image_network import IMAGENET_MEAN, IMAGENET_STD, ImageNetwork, scaled
-from kerasd2l.models.vision.resnet import FILTERS
+from kerasd2l.models.vision.image_network import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    HeNetwork,
+    ImageNetwork,
+    scaled,
+)
+from kerasd2l.models.vision.resnet import FILTERS, stem, stem_3x3
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 _EXPANSION = 4  # of the last convolution of a bottleneck
@@ -80,7 +86,8 @@ def imagenet_resnet(
         )
     net = _Network(input_shape, num_classes, seed)
     x = net.standardise(pixel_mean, pixel_std)
-    x = _stem(net, x, scaled(FILTERS[0], width), small_stem)
+    begin = stem_3x3 if small_stem else stem
+    x = begin(net, scaled(FILTERS[0], width), x)
     for i, depth in enumerate(depths):
         filters = scaled(FILTERS[i], width)
         for j in range(depth):
@@ -123,24 +130,8 @@ def _check_layers(num_layers: int) -> None:
         )
 
 
-class _Network(ImageNetwork):
-    """Convolutions without biases, with He-normal weights by the outputs."""
-
-    use_bias = False
-
-    def initializer(self) -> keras.Initializer:
-        return keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal", self.next_seed()
-        )
-
-
-def _stem(net: ImageNetwork, x: Any, filters: int, small: bool) -> Any:
-    if small:
-        x = net.conv(x, filters, 3, padding=1, name="stem_conv")
-        return net.batch_norm(x, "relu", name="stem_bn")
-    x = net.conv(x, filters, 7, strides=2, padding=3, name="stem_conv")
-    x = net.batch_norm(x, "relu", name="stem_bn")
-    return net.max_pool(x, padding=1, name="stem_pool")
+class _Network(HeNetwork):
+    use_bias = False  # batch normalization follows
 
 
 def _basic(net: ImageNetwork, x: Any, filters: int, strides: int, name: str) -> Any:

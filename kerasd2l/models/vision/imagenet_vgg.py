@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 
 from kerasd2l.layers import AdaptiveAveragePooling2D
-from kerasd2l.models.vision.image_network import IMAGENET_MEAN, IMAGENET_STD, ImageNetwork, scaled
+from kerasd2l.models.vision.image_network import IMAGENET_MEAN, IMAGENET_STD, HeNetwork, scaled
 
 FILTERS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -69,7 +69,7 @@ def imagenet_vgg(
         2014.
     """
     _check_layers(num_layers)
-    net = _Network(input_shape, num_classes, seed)
+    net = HeNetwork(input_shape, num_classes, seed)
     x = net.standardise(pixel_mean, pixel_std)
     blocks = zip(CONVOLUTIONS[num_layers], FILTERS, strict=True)
     for i, (convolutions, filters) in enumerate(blocks, 1):
@@ -134,13 +134,4 @@ def _check_layers(num_layers: int) -> None:
         raise ValueError(
             f"`num_layers` must be one of {', '.join(map(str, CONVOLUTIONS))}. "
             f"Received: num_layers={num_layers}."
-        )
-
-
-class _Network(ImageNetwork):
-    """Convolutions with He-normal weights by the outputs."""
-
-    def initializer(self) -> keras.Initializer:
-        return keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal", self.next_seed()
         )

@@ -174,7 +174,7 @@ def resnet18(
         seed,
         name,
         project_first=False,
-        begin=_small_stem if small_stem else stem,
+        begin=stem_3x3 if small_stem else stem,
     )
 
 
@@ -237,8 +237,10 @@ def stem(net: ImageNetwork, filters: int, pixels: Any = None) -> Any:
     return net.max_pool(x, padding=1, name="stem_pool")  # (B, 24, 24, 64)
 
 
-def _small_stem(net: ImageNetwork, filters: int) -> Any:
-    x = net.conv(net.pixels, filters, 3, padding=1, name="stem_conv")
+def stem_3x3(net: ImageNetwork, filters: int, pixels: Any = None) -> Any:
+    """Begin with a convolution of 3 x 3 that leaves the size: conv, BN, ReLU."""
+    pixels = net.pixels if pixels is None else pixels
+    x = net.conv(pixels, filters, 3, padding=1, name="stem_conv")
     return net.batch_norm(x, "relu", name="stem_bn")  # (B, 32, 32, 64)
 
 
