@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l import figures
-from kerasd2l.serving.drawing import crop, read_picture
+from kerasd2l.serving.drawing import (
+    MOST_PICTURES,
+    check_answers,
+    crop,
+    read_picture,
+    say_rest,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_PICTURES = 16
 MOST_NAMED = 20  # objects of a picture that a line of text names
 _OUTPUTS = ("boxes", "scores", "class_ids", "class_names", "num_detections")
 
@@ -51,11 +56,8 @@ def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
     Raises:
         ValueError: no boxes, or not those of as many pictures.
     """
-    if not finds(outputs) or len(outputs["boxes"]) != len(pictures):
-        raise ValueError(
-            f"a figure of {len(pictures)} pictures needs the boxes of each. Received: "
-            + ", ".join(f"{key} {np.shape(value)}" for key, value in outputs.items())
-        )
+    of_each = finds(outputs) and len(outputs["boxes"]) == len(pictures)
+    check_answers(of_each, f"{len(pictures)} pictures needs the boxes of each", outputs)
     shown = min(len(pictures), MOST_PICTURES)
     columns = math.ceil(math.sqrt(shown))
     side = 6.4 if shown == 1 else 4.5
@@ -75,8 +77,7 @@ def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
         ]
         colors = [f"C{class_id % 10}" for class_id in ids]
         figures.show_bboxes(axes, boxes, labels, colors, inside=True)
-    if shown < len(pictures):
-        figure.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
+    say_rest(figure, len(pictures))
     return figure
 
 

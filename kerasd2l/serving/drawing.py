@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_PICTURES = 16
+
+
+def check_answers(right: bool, needs: str, outputs: Mapping[str, Any]) -> None:
+    """Refuse outputs that are not what a figure needs.
+
+    Raises:
+        ValueError: `right` is False.
+    """
+    if not right:
+        raise ValueError(
+            f"a figure of {needs}. Received: "
+            + ", ".join(f"{key} {np.shape(value)}" for key, value in outputs.items())
+        )
+
+
+def say_rest(figure: Figure, count: int, what: str = "pictures") -> None:
+    """Say above a figure that it has the first ones of `count` only, where it has."""
+    if count > MOST_PICTURES:
+        figure.suptitle(f"the first {MOST_PICTURES} of {count} {what}", fontsize=10)
 
 
 def read_picture(source: Any, most: int = 512) -> tuple[np.ndarray, str, tuple[int, int]]:

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l import figures
-from kerasd2l.serving.drawing import crop, read_picture
+from kerasd2l.serving.drawing import (
+    MOST_PICTURES,
+    check_answers,
+    crop,
+    read_picture,
+    say_rest,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_PICTURES = 16
 NO_CLASS = 255  # what pads a mask
 _COVER = 0.6  # of a mask over its picture
 
@@ -54,11 +59,8 @@ def mask_figure(
     Raises:
         ValueError: no masks, or not those of as many pictures.
     """
-    if not segments(outputs) or len(outputs["mask"]) != len(pictures):
-        raise ValueError(
-            f"a figure of {len(pictures)} pictures needs the mask of each. Received: "
-            + ", ".join(f"{key} {np.shape(value)}" for key, value in outputs.items())
-        )
+    of_each = segments(outputs) and len(outputs["mask"]) == len(pictures)
+    check_answers(of_each, f"{len(pictures)} pictures needs the mask of each", outputs)
     shown = min(len(pictures), MOST_PICTURES)
     columns = 1 if shown < 3 else 2
     rows = math.ceil(shown / columns)
@@ -79,8 +81,7 @@ def mask_figure(
         right.imshow(table[mask], alpha=_COVER, interpolation="nearest")
         left.set_title(crop(title), fontsize=10, parse_math=False)
     _add_legend(drawing, table, sorted(there), class_names)
-    if shown < len(pictures):
-        drawing.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
+    say_rest(drawing, len(pictures))
     return drawing
 
 

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l.serving import boxes, masks
-from kerasd2l.serving.drawing import crop, read_picture
+from kerasd2l.serving.drawing import (
+    MOST_PICTURES,
+    crop,
+    read_picture,
+    say_rest,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_PICTURES = 16
 MOST_WORDS = 60  # of a sentence in a heat map: more cannot be read
 # Outputs that name the rows and the columns of the output `attention`.
 _SIDES = (("premise_tokens", "hypothesis_tokens"),)
@@ -125,8 +129,7 @@ def figure(
         left.set_title(title, fontsize=10, parse_math=False)
         left.set_axis_off()
         _bars(right, ranked[i])
-    if shown < len(pictures):
-        drawing.suptitle(f"the first {shown} of {len(pictures)} pictures", fontsize=10)
+    say_rest(drawing, len(pictures))
     return drawing
 
 
@@ -178,8 +181,7 @@ def attention_figure(outputs: Mapping[str, Any]) -> Figure:
         axes.set_xlabel(sides[1].removesuffix("_tokens"))
         axes.set_title(crop(str(outputs["label"][i])) if "label" in outputs else f"{i + 1}")
         drawing.colorbar(image, ax=axes, label="attention")
-    if shown < len(weights):
-        drawing.suptitle(f"the first {shown} of {len(weights)} examples", fontsize=10)
+    say_rest(drawing, len(weights), "examples")
     return drawing
 
 
