@@ -7,8 +7,8 @@ functions. A step is whole: forward, loss, backward, optimizer, and the sums of 
 "elsewhere_cores" are the cores that other processes took meanwhile: figures want a quiet machine.
 
 With PyTorch all three train on the very same batches, made before the timing begins ("feed":
-"memory"); PyTorch gets them as ready channels-first tensors. Without it the loop and `model.fit`
-read the recipe's own pipeline ("feed": "pipeline").
+"memory"); PyTorch gets them as ready tensors, pictures channels first. Without it the loop and
+`model.fit` read the recipe's own pipeline ("feed": "pipeline").
 """
 
 from __future__ import annotations
@@ -42,10 +42,11 @@ BATCHES_MIB = 1024  # what the batches in memory may take, once for each framewo
 )
 @click.option(
     "--torch-layout",
-    type=click.Choice(["auto", "contiguous", "channels_last"]),
+    type=click.Choice(["auto", "contiguous", "channels_last", "compiled"]),
     default="auto",
     show_default=True,
-    help="PyTorch's memory format; auto tries both and takes the faster one.",
+    help="PyTorch's memory format; auto tries both on pictures and takes the faster one; "
+    "compiled: torch.compile, of what scripts/torch_sequences.py has.",
 )
 @click.option("--jit", is_flag=True, help="XLA for ours.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -76,13 +77,14 @@ def main(
 
     source, strategy = Source(kind=data, data_dir=data_dir), tf.distribute.get_strategy()
     loaded, ours = prepare(recipe, source, strategy, seed=0, jit_compile=jit)
-    training = _torch_training(recipe, ours) if with_torch else None
-    batches = _batches(loaded, recipe, limit_steps) if training else None
+    found = _torch_training(recipe, ours, loaded.assets, torch_layout) if with_torch else None
+    batches = _batches(loaded, recipe, limit_steps) if found else None
     if batches:
         loaded = _in_memory(loaded, batches)
     layout, timers = None, {}
-    if training:  # first: it takes our weights as they are before training
-        layout, timers["torch"] = _torch_timer(training, batches, torch_layout)
+    if found:  # first: it takes our weights as they are before training
+        training, layouts = found
+        layout, timers["torch"] = _torch_timer(training, batches, layouts)
     if with_fit:
         _, theirs = prepare(recipe, source, strategy, seed=0, jit_compile=jit)
         timers["fit"] = _fit_timer(theirs, loaded, limit_steps)
@@ -105,8 +107,8 @@ def main(
             f"{kind}_seconds": medians[kind] for kind in ("loop", "fit", "torch") if kind in medians
         },
         **({"ratio": medians["fit"] / medians["loop"]} if with_fit else {}),
-        **({"ratio_torch": medians["torch"] / medians["loop"]} if training else {}),
-        **({"torch_layout": layout} if training else {}),
+        **({"ratio_torch": medians["torch"] / medians["loop"]} if found else {}),
+        **({"torch_layout": layout} if found else {}),
         **{f"{kind}_examples_per_second": examples / s for kind, s in medians.items()},
         "elsewhere_cores": elsewhere,
         # All in one process: the peak is that of everything together.
@@ -148,15 +150,39 @@ def _elsewhere(before, after) -> float | None:
 
 def _batches(data, recipe, limit_steps):
     """Return the first whole batches of the first epoch as numpy arrays, as many as fit."""
+    import tensorflow as tf
+
     batches: list = []
-    for x, y in data.epoch(0).as_numpy_iterator():
-        full = len(y) == recipe.batch_size or not batches
-        size = sum(array.nbytes for array in (x.values() if isinstance(x, dict) else [x]))
+    for batch in data.epoch(0).as_numpy_iterator():
+        full = _size(batch) == recipe.batch_size or not batches
+        size = sum(array.nbytes for array in tf.nest.flatten(batch[0]))
         room = (len(batches) + 1) * size <= BATCHES_MIB * 2**20 or not batches
         if not (full and room) or len(batches) == (limit_steps or len(batches) + 1):
             break
-        batches.append((x, y))
-    return batches
+        batches.append(batch)
+    return _same_shapes(batches)
+
+
+def _size(batch) -> int:
+    """Return the examples of a batch."""
+    import tensorflow as tf
+
+    return len(tf.nest.flatten(batch)[0])
+
+
+def _same_shapes(batches):
+    """Pad texts with 0 to the longest of all batches, which may be cut batch by batch."""
+    import tensorflow as tf
+
+    def pad(*parts):
+        shape = np.max([part.shape for part in parts], axis=0)
+        return [np.pad(p, [(0, m - n) for n, m in zip(p.shape, shape, strict=True)]) for p in parts]
+
+    columns = [pad(*parts) for parts in zip(*map(tf.nest.flatten, batches), strict=True)]
+    return [
+        tf.nest.pack_sequence_as(batch, [column[i] for column in columns])
+        for i, batch in enumerate(batches)
+    ]
 
 
 def _in_memory(data, batches):
@@ -169,7 +195,7 @@ def _in_memory(data, batches):
     # as long as the epoch took). There is nothing to tune: the batches are ready.
     options.autotune.enabled = False
     train = tf.data.Dataset.from_tensor_slices(arrays).prefetch(2).with_options(options)
-    size = {**data.size, "train": sum(len(y) for _, y in batches)}
+    size = {**data.size, "train": sum(map(_size, batches))}
     return dataclasses.replace(data, train=train, order=None, size=size)
 
 
@@ -202,30 +228,45 @@ def _fit_timer(model, data, limit_steps):
     return epoch
 
 
-def _torch_training(recipe, model):
-    """Return (memory format) -> a PyTorch training from our weights; None without a reference."""
+def _torch_training(recipe, model, assets, layout: str):
+    """Return (memory format) -> a PyTorch training, and the formats to try; or None.
+
+    It begins with our weights, but for those of torch_sequences.py.
+    """
+    import torch_sequences
     from torch_language import LanguageTraining
     from torch_reference import NoReference, Training, reference
 
+    pictures = False
+
     def training(layout: str):
+        if torch_sequences.has(recipe):
+            net = torch_sequences.network(recipe, assets, model)
+            return torch_sequences.Training(recipe, net, compiled=layout == "compiled")
+        if layout == "compiled":
+            raise NoReference("torch.compile is for the networks of scripts/torch_sequences.py.")
         if recipe.dataset in ("time_machine", "shakespeare"):
             return LanguageTraining(recipe, model)
+        nonlocal pictures
+        pictures = True
         return Training(recipe, reference(recipe, model), channels_last=layout == "channels_last")
 
     try:
-        training("contiguous")
+        training("contiguous" if layout == "auto" else layout)
     except NoReference as error:
         say(f"no comparison with PyTorch: {error}")
         return None
-    return training
+    if layout != "auto":
+        return training, (layout,)
+    return training, ("contiguous", "channels_last") if pictures else ("contiguous",)
 
 
-def _torch_timer(training, batches, layout: str):
-    """Return the memory format, the faster one for "auto", and the function that times an epoch."""
+def _torch_timer(training, batches, layouts):
+    """Return the memory format, the fastest one, and the function that times an epoch."""
 
     def timer(layout: str):
         trained = training(layout)
-        ready = [trained.batch(x, y) for x, y in batches]
+        ready = [trained.batch(*batch) for batch in batches]
 
         def epoch(number: int) -> float:
             start = time.perf_counter()
@@ -234,9 +275,9 @@ def _torch_timer(training, batches, layout: str):
 
         return epoch
 
-    if layout != "auto":
-        return layout, timer(layout)
-    timers = {kind: timer(kind) for kind in ("contiguous", "channels_last")}
+    timers = {kind: timer(kind) for kind in layouts}
+    if len(timers) == 1:
+        return next(iter(timers.items()))
     seconds = {}
     for number, kind in itertools.product(range(2), timers):  # the first time warms up
         seconds[kind] = timers[kind](number)

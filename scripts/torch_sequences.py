@@ -7,7 +7,7 @@ Each is made of PyTorch's own parts (`nn.Transformer*`, which call `scaled_dot_p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from kerasd2l.recipe import Recipe
 
 
-def tensors(value: Any) -> Any:
+def _tensors(value: Any) -> Any:
     """Turn a nest of numpy arrays into tensors, integers as PyTorch wants them."""
     if isinstance(value, dict):
-        return {key: tensors(part) for key, part in value.items()}
+        return {key: _tensors(part) for key, part in value.items()}
     if value is None:
         return None
     array = np.asarray(value)
@@ -269,33 +269,34 @@ class SkipGram(nn.Module):
         return losses.sum() / losses.numel()
 
 
-def network(recipe: Recipe, assets: Any, model: Any) -> nn.Module:
-    """Return the counterpart of a recipe's model.
+_OF_A_VOCABULARY: dict[str, Callable[[int, dict], nn.Module]] = {
+    "gpt_lm": Writer,
+    "bert_pretraining": Bert,
+    "birnn": BiRNN,
+    "textcnn": TextCNN,
+    "decomposable_attention": DecomposableAttention,
+    "word2vec": SkipGram,
+}
 
-    Raises:
-        ValueError: a recipe without one.
-    """
-    arguments = dict(recipe.arguments)
-    name = recipe.name.rpartition("/")[2]
+
+def has(recipe: Recipe) -> bool:
+    """Whether a recipe's network has a counterpart here."""
+    return _name(recipe) in {"transformer", "vit", *_OF_A_VOCABULARY}
+
+
+def network(recipe: Recipe, assets: Any, model: Any) -> nn.Module:
+    """Return the counterpart of a recipe's model; see `has`."""
+    name, arguments = _name(recipe), dict(recipe.arguments)
     if name == "transformer":
         sizes = (model.encoder.vocab_size, model.decoder.vocab_size)
         return Translator(sizes, arguments)
     if name == "vit":
         return VisionTransformer(model.input_shape[1:], model.output_shape[-1], arguments)
-    kinds: dict[str, Callable[[int, dict], nn.Module]] = {
-        "gpt_lm": Writer,
-        "bert_pretraining": Bert,
-        "birnn": BiRNN,
-        "textcnn": TextCNN,
-        "decomposable_attention": DecomposableAttention,
-        "word2vec": SkipGram,
-    }
-    if name not in kinds:
-        raise ValueError(
-            f"no PyTorch counterpart of {recipe.name}. There are: transformer, vit, "
-            f"{', '.join(kinds)}."
-        )
-    return kinds[name](len(assets["vocabulary"]), arguments)
+    return _OF_A_VOCABULARY[name](len(assets["vocabulary"]), arguments)
+
+
+def _name(recipe: Recipe) -> str:
+    return recipe.name.rpartition("/")[2]
 
 
 class Training:
@@ -315,9 +316,13 @@ class Training:
         self.net = net.train()
         self.loss = torch.compile(net.loss) if compiled else net.loss
 
-    def epoch(self, batches: list) -> float:
-        """Train on batches that `tensors` made; return the last loss."""
-        loss = torch.zeros(())
+    def batch(self, x: Any, y: Any, weights: Any = None) -> tuple[Any, Any, Any]:
+        """Turn a batch of ours into one of PyTorch."""
+        return _tensors(x), _tensors(y), _tensors(weights)
+
+    def epoch(self, batches: Iterable[tuple[Any, Any, Any]]) -> dict[str, float]:
+        """Train on the batches; return the mean of their losses while training."""
+        total, count = 0.0, 0
         for batch in batches:
             loss = self.loss(*batch)
             self.optimizer.zero_grad()
@@ -325,4 +330,6 @@ class Training:
             if self.clip_norm:
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
             self.optimizer.step()
-        return float(loss.detach())
+            total += float(loss.detach())
+            count += 1
+        return {"train_loss": total / count}

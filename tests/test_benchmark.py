@@ -56,6 +56,23 @@ def test_benchmark_times_pytorch_on_the_same_batches():
 
 
 @needs_torch
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("transformer", ()),  # a model of its own class, weights of words
+        ("bert_pretraining", ("max_pairs=64", "batch_size=32")),  # two outputs
+        ("decomposable_attention", ("num_hiddens=8", "batch_size=32")),  # batches of other lengths
+    ],
+)
+def test_benchmark_times_networks_on_words(name, settings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    options += ["--data", "builtin", "--limit-steps", "2", "--rounds", "1", "--no-fit"]
+    found = answer("benchmark", name, *options)
+    assert (found["steps"], found["torch_layout"]) == (2, "contiguous")
+    assert found["ratio_torch"] == pytest.approx(found["torch_seconds"] / found["loop_seconds"])
+
+
+@needs_torch
 def test_networks_equal_their_references():
     names = ("lenet", "batch_norm_lenet", "dropout_mlp", "mnist_inception")
     rows = answer("torch_reference", "--parity", *names)
