@@ -37,6 +37,19 @@ SMALL_ARGUMENTS = {
         "depths": "1,1,1,1",
         "learning_rate": 1e-4,
     },
+    "computer_vision/yolo": {
+        "resize": 64,
+        "width": 0.125,
+        "depths": "1,1,1,1,1",
+        "learning_rate": 1e-4,
+    },
+    "computer_vision/yolo_v1": {
+        "resize": 64,
+        "grid": 2,
+        "width": 0.125,
+        "depths": "1,1,1,1,1",
+        "learning_rate": 1e-4,
+    },
     "computer_vision/fcn8s": {
         "crop": "32,64",
         "width": 0.125,

@@ -11,6 +11,7 @@ _MODULES = (
     "bert_inputs",
     "box_batches",
     "box_sets",
+    "box_shapes",
     "bpe",
     "decoded",
     "downloads",

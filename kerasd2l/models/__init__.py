@@ -104,12 +104,15 @@ from kerasd2l.models.vision.tiny_ssd import TinySSD, base_net, down_sample_blk, 
 from kerasd2l.models.vision.unet import unet
 from kerasd2l.models.vision.vgg import vgg
 from kerasd2l.models.vision.vit import ClassToken, vit
+from kerasd2l.models.vision.yolo import YOLO
+from kerasd2l.models.vision.yolo_v1 import YOLOv1
 
 __all__ = [
     "CBOW",
     "GPT",
     "MLP",
     "SSD",
+    "YOLO",
     "Aggregate",
     "Attend",
     "BERTClassifier",
@@ -144,6 +147,7 @@ __all__ = [
     "TinySSD",
     "TransformerDecoder",
     "TransformerEncoder",
+    "YOLOv1",
     "alexnet",
     "anchor_sizes",
     "anynet",

@@ -5,6 +5,7 @@ A recipe is `detection("ssd", build, pictures=BoxSet(), descent=DecayedDescent(0
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from kerasd2l.tasks.descent import DecayedDescent, PlainAdam
 metrics = lazy("kerasd2l.metrics")
 np = lazy("numpy")
 tf = lazy("tensorflow")
+
+_log = logging.getLogger(__name__)
 
 NO_CHANGES = Changes(horizontal_flip=0.0)
 _LEAST_SCORE = 0.01  # of a detection that average precision looks at
@@ -67,12 +70,13 @@ class Detections:
 
 def detection(
     section: str,
-    build: Callable[[int], Any],
+    build: Callable[..., Any],
     *,
     pictures: data.BoxSet,
     descent: DecayedDescent | PlainAdam,
     changes: Changes = NO_CHANGES,
     detections: Detections = Detections(),
+    shapes: int = 0,
     expected: Expected | None = None,
 ) -> Recipe:
     """Make the recipe of an object detector.
@@ -80,18 +84,20 @@ def detection(
     Args:
         section: str, the book's label.
         build: (num_classes) -> keras.Model with `compute_loss` of labels (B, G, 5) and
-            `candidates(pixels)`.
+            `candidates(pixels)`; with `shapes`, (num_classes, shapes (n, 2) of boxes) -> model.
         pictures: the data.
         descent: the optimizer's numbers.
         changes: random changes of the training pictures and their boxes.
         detections: which boxes are answered.
+        shapes: int, how many usual shapes of the training boxes `build` is given; 0: none.
         expected: the figure, or None.
     """
     height, width, _ = pictures.shape
     augment = changes.augment(height, width, "boxes")
 
     def made(d: Data) -> Any:
-        model = build(len(d.assets["class_names"]))
+        more = [_usual_shapes(d, shapes)] if shapes else []
+        model = build(len(d.assets["class_names"]), *more)
         model.build((None, height, width, 3))  # pictures that are too small stop here
         return model
 
@@ -123,6 +129,14 @@ def detection(
         ),
         expected=expected,
     )
+
+
+def _usual_shapes(d: Data, count: int) -> Any:
+    """Return the usual shapes of the training boxes, (count, 2), and tell them."""
+    rows = [np.asarray(labels).reshape(-1, 5) for _, labels in d.epoch(0)]
+    shapes = data.box_shapes.usual_shapes(np.concatenate(rows), count)
+    _log.info("usual shapes of boxes: %s", ",".join(f"{side:.3f}" for side in shapes.ravel()))
+    return shapes
 
 
 def average_precisions(

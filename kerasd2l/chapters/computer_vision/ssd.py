@@ -1,6 +1,8 @@
-"""13.7 Single-shot multibox detection."""
+"""13.7 Single-shot multibox detection: SSD, and YOLO, which the notes name beside it."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from kerasd2l import data
 from kerasd2l._lazy import lazy
@@ -82,6 +84,94 @@ def ssd_resnet(
             sizes=models.anchor_sizes(anchors.smallest, anchors.largest),
             focal_gamma=loss.focal_gamma,
             smooth_beta=loss.smooth_beta,
+        ),
+        pictures=pictures,
+        descent=descent,
+        changes=changes,
+        detections=detections,
+    )
+
+
+def yolo(
+    *,
+    pictures: data.BoxSet = data.BoxSet(),
+    depths: tuple[int, ...] = (1, 1, 2, 2, 1),
+    width: float = 0.25,
+    shapes: tuple[float, ...] = (),
+    num_shapes: int = 9,
+    box_loss: Literal["giou", "squared"] = "giou",
+    ignore_iou: float = 0.5,
+    changes: Changes = Changes(),
+    detections: Detections = Detections(),
+    descent: PlainAdam = PlainAdam(0.001, batch_size=16, epochs=20),
+) -> Recipe:
+    """Train YOLO with anchors on three maps on bananas (1000 + 100 pictures of 256 x 256).
+
+    Section: "ssd". Not in the book, but in its notes: as YOLOv3, with a smaller network;
+    depths=1,2,8,8,4 and width=1 are Darknet-53. The `num_shapes` usual shapes of boxes are found in
+    the training data by k-means and told; `shapes` gives others: width, height, width, ... in parts
+    of the picture, the smallest first, an equal number for each map. Data as for `tiny_ssd`;
+    `resize` must be a multiple of 32.
+    Expected: not published.
+    The export answers kerasd2l predict savedmodels/yolo PICTURE --out boxes.png
+    Command: kerasd2l train yolo --data files --export
+    """
+    if len(shapes) % 2:
+        raise ValueError(
+            f"`shapes` must be width, height, width, height and so on. Received: shapes={shapes}."
+        )
+    own = tuple(zip(shapes[::2], shapes[1::2], strict=True))
+    return detection(
+        "ssd",
+        lambda num_classes, usual=own: models.YOLO(
+            num_classes,
+            depths=depths,
+            width=width,
+            shapes=usual,
+            box_loss=box_loss,
+            ignore_iou=ignore_iou,
+        ),
+        pictures=pictures,
+        descent=descent,
+        changes=changes,
+        detections=detections,
+        shapes=0 if own else num_shapes,
+    )
+
+
+def yolo_v1(
+    *,
+    pictures: data.BoxSet = data.BoxSet(resize=224),
+    grid: int = 7,
+    boxes: int = 2,
+    depths: tuple[int, ...] = (1, 1, 2, 2, 1),
+    width: float = 0.25,
+    coord_weight: float = 5.0,
+    noobj_weight: float = 0.5,
+    changes: Changes = Changes(),
+    detections: Detections = Detections(score_threshold=0.2),
+    descent: PlainAdam = PlainAdam(0.001, batch_size=16, epochs=20),
+) -> Recipe:
+    """Train the first YOLO on bananas (1000 + 100 pictures of 224 x 224).
+
+    Section: "ssd". Not in the book, but in its notes: a grid of 7 x 7 cells, two boxes each, the
+    sum of squared errors with the weights 5 and 0.5; a smaller network that begins from nothing.
+    Scores are products of two numbers, hence the lower threshold. Data as for `tiny_ssd`; with
+    another `resize` take `grid` = resize / 32.
+    Expected: not published.
+    The export answers kerasd2l predict savedmodels/yolo_v1 PICTURE --out boxes.png
+    Command: kerasd2l train yolo_v1 --data files --export
+    """
+    return detection(
+        "ssd",
+        lambda num_classes: models.YOLOv1(
+            num_classes,
+            grid=grid,
+            boxes=boxes,
+            depths=depths,
+            width=width,
+            coord_weight=coord_weight,
+            noobj_weight=noobj_weight,
         ),
         pictures=pictures,
         descent=descent,

@@ -119,7 +119,7 @@ def uniform(seed: int | None = None) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed)
 
 
-class _OfEachPicture(keras.losses.Loss):
+class OfEachPicture(keras.losses.Loss):
     """The mean of losses (B,) as Keras takes it: on replicas each one's has its share."""
 
     def call(self, y_true, y_pred):
@@ -242,7 +242,7 @@ class SingleShotDetector(keras.Model):
         self.class_error.update_state(ops.mean(ops.cast(wrong, "float32"), axis=1))
         self.bbox_mae.update_state(ops.mean(ops.abs(offsets - predicted), axis=1))
         losses = losses + sum(self.losses)  # of the weights, where there are such
-        return _OfEachPicture()(losses, losses, sample_weight)
+        return OfEachPicture()(losses, losses, sample_weight)
 
     def candidates(self, inputs: Any) -> tuple[Any, Any]:
         """Return all boxes that the model thinks of, before suppression.
