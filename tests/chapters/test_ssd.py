@@ -8,7 +8,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
 
-from kerasd2l import cli, finding
+from kerasd2l import cli, detection_metrics, finding
 from kerasd2l.data import Source
 from kerasd2l.data.sets import scenes
 from kerasd2l.tasks.detection import average_precisions
@@ -42,11 +42,33 @@ def test_average_precision_of_what_is_served():
     names = {"class_names": ["cat", "dog", "cow"]}
     # no dog is there, so that its precision is no number
     assert average_precisions(Answers(), batches, names) == pytest.approx(
-        {"ap50": 1, "ap50_cat": 1, "ap50_cow": 1}
+        {"ap50": 1, "ap": 1, "ap50_cat": 1, "ap50_cow": 1}
     )
     assert average_precisions(Answers(0.4), batches, names)["ap50_cat"] == 0
     nothing = [(Answers.PIXELS[:1], np.full((1, 1, 5), -1.0))]
-    assert average_precisions(Answers(), nothing, names) == {"ap50": 0.0}
+    assert average_precisions(Answers(), nothing, names) == {"ap50": 0.0, "ap": 0.0}
+
+
+def test_without_pycocotools_a_line_says_what_is_left_out(monkeypatch, caplog):
+    monkeypatch.setattr(detection_metrics, "has_pycocotools", lambda: False)
+    with caplog.at_level("INFO", "kerasd2l"):
+        figures = average_precisions(
+            Answers(), [(Answers.PIXELS, Answers.LABELS)], {"class_names": ["cat", "dog", "cow"]}
+        )
+    assert "ap" not in figures and figures["ap50"] == pytest.approx(1)
+    assert "pip install pycocotools" in caplog.text
+
+
+def test_each_picture_goes_through_the_model_once():
+    seen = []
+
+    class Counts(Answers):
+        def candidates(self, pixels):
+            tf.py_function(lambda x: seen.append(len(x)), [pixels], [])
+            return super().candidates(pixels)
+
+    average_precisions(Counts(), [(Answers.PIXELS, Answers.LABELS)] * 2, {"class_names": "abc"})
+    assert seen == [2, 2]
 
 
 @pytest.mark.slow
