@@ -65,6 +65,8 @@ from kerasd2l.models.vision.alexnet import alexnet
 from kerasd2l.models.vision.batch_norm_lenet import batch_norm_lenet
 from kerasd2l.models.vision.densenet import dense_block, densenet, transition_block
 from kerasd2l.models.vision.dropout_mlp import dropout_mlp
+from kerasd2l.models.vision.fast_rcnn import FastRCNN
+from kerasd2l.models.vision.faster_rcnn import FasterRCNN
 from kerasd2l.models.vision.fcn import fcn, fcn8s
 from kerasd2l.models.vision.googlenet import googlenet, inception_block
 from kerasd2l.models.vision.image_network import ImageNetwork
@@ -88,6 +90,7 @@ from kerasd2l.models.vision.neural_style import (
 from kerasd2l.models.vision.new_head import with_new_head
 from kerasd2l.models.vision.nin import nin
 from kerasd2l.models.vision.normalised import normalised
+from kerasd2l.models.vision.rcnn import RCNN
 from kerasd2l.models.vision.regnet import anynet, regnet
 from kerasd2l.models.vision.resnet import residual_block, resnet18, resnext, resnext_block
 from kerasd2l.models.vision.single_shot import (
@@ -111,6 +114,7 @@ __all__ = [
     "CBOW",
     "GPT",
     "MLP",
+    "RCNN",
     "SSD",
     "YOLO",
     "Aggregate",
@@ -127,6 +131,8 @@ __all__ = [
     "Decoder",
     "Encoder",
     "EncoderDecoder",
+    "FastRCNN",
+    "FasterRCNN",
     "FirstAndLast",
     "FixedHiddenMLP",
     "GloVe",
