@@ -73,6 +73,7 @@ from kerasd2l.models.vision.image_network import ImageNetwork
 from kerasd2l.models.vision.imagenet_resnet import imagenet_resnet, resnet_blocks
 from kerasd2l.models.vision.imagenet_vgg import imagenet_vgg, vgg_feature, vgg_places
 from kerasd2l.models.vision.lenet import lenet
+from kerasd2l.models.vision.mask_rcnn import MaskRCNN
 from kerasd2l.models.vision.mlp import mlp
 from kerasd2l.models.vision.mnist_cnn import mnist_cnn
 from kerasd2l.models.vision.mnist_inception import mnist_inception
@@ -138,6 +139,7 @@ __all__ = [
     "GloVe",
     "ImageNetwork",
     "MaskLM",
+    "MaskRCNN",
     "MySequential",
     "NWKernelRegression",
     "NestMLP",
