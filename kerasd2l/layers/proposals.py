@@ -99,7 +99,8 @@ def sample_regions(own: Any, count: int, share: float, seed: Any) -> tuple[Any, 
     rows = ops.cast(ops.concatenate((with_object, without), axis=1), "int32")
     order = ops.arange(most + count, 0, -1, dtype="int32")
     _, places = ops.top_k(ops.where(there, order, 0), count)  # the first that are there
-    return take_rows(rows, places), take_rows(there, places)
+    rows, there = take_rows(rows, places), take_rows(there, places)
+    return ops.where(there, rows, 0), there  # what is not there must not lie outside
 
 
 def propose(
