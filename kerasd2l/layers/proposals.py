@@ -90,6 +90,7 @@ def sample_regions(own: Any, count: int, share: float, seed: Any) -> tuple[Any, 
             f"Received: count={count}, share={share}."
         )
     own = ops.convert_to_tensor(own)
+    last = ops.shape(own)[1] - 1
     own = ops.pad(own, ((0, 0), (0, count)), constant_values=BETWEEN)  # there may be fewer
     chance = keras.random.uniform(ops.shape(own), 0.0, 0.5, seed=seed)
     most = max(1, int(count * share))
@@ -99,8 +100,7 @@ def sample_regions(own: Any, count: int, share: float, seed: Any) -> tuple[Any, 
     rows = ops.cast(ops.concatenate((with_object, without), axis=1), "int32")
     order = ops.arange(most + count, 0, -1, dtype="int32")
     _, places = ops.top_k(ops.where(there, order, 0), count)  # the first that are there
-    rows, there = take_rows(rows, places), take_rows(there, places)
-    return ops.where(there, rows, 0), there  # what is not there must not lie outside
+    return ops.minimum(take_rows(rows, places), last), take_rows(there, places)
 
 
 def propose(
