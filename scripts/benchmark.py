@@ -46,7 +46,7 @@ BATCHES_MIB = 1024  # what the batches in memory may take, once for each framewo
     default="auto",
     show_default=True,
     help="PyTorch's memory format; auto tries both on pictures and takes the faster one; "
-    "compiled: torch.compile, of what scripts/torch_sequences.py has.",
+    "compiled: torch.compile, of what torch_sequences.py and torch_vision.py have.",
 )
 @click.option("--jit", is_flag=True, help="XLA for ours.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -231,24 +231,31 @@ def _fit_timer(model, data, limit_steps):
 def _torch_training(recipe, model, assets, layout: str):
     """Return (memory format) -> a PyTorch training, and the formats to try; or None.
 
-    It begins with our weights, but for those of torch_sequences.py.
+    It begins with our weights, but for those of torch_sequences.py and torch_vision.py.
     """
     import torch_sequences
     from torch_language import LanguageTraining
     from torch_reference import NoReference, Training, reference
+    from torch_training import Training as OwnTraining
 
-    pictures = False
+    pictures = True
 
     def training(layout: str):
-        if torch_sequences.has(recipe):
-            net = torch_sequences.network(recipe, assets, model)
-            return torch_sequences.Training(recipe, net, compiled=layout == "compiled")
-        if layout == "compiled":
-            raise NoReference("torch.compile is for the networks of scripts/torch_sequences.py.")
-        if recipe.dataset in ("time_machine", "shakespeare"):
-            return LanguageTraining(recipe, model)
         nonlocal pictures
-        pictures = True
+        if torch_sequences.has(recipe):
+            pictures = False
+            net = torch_sequences.network(recipe, assets, model)
+            return OwnTraining(recipe, net, layout=layout)
+        if importlib.util.find_spec("torchvision") is not None:
+            import torch_vision
+
+            if torch_vision.has(recipe):
+                return OwnTraining(recipe, torch_vision.network(recipe, model), layout=layout)
+        if layout == "compiled":
+            raise NoReference("torch.compile is not for networks with our weights.")
+        if recipe.dataset in ("time_machine", "shakespeare"):
+            pictures = False
+            return LanguageTraining(recipe, model)
         return Training(recipe, reference(recipe, model), channels_last=layout == "channels_last")
 
     try:

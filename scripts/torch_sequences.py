@@ -7,25 +7,14 @@ Each is made of PyTorch's own parts (`nn.Transformer*`, which call `scaled_dot_p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from kerasd2l.recipe import Recipe
-
-
-def _tensors(value: Any) -> Any:
-    """Turn a nest of numpy arrays into tensors, integers as PyTorch wants them."""
-    if isinstance(value, dict):
-        return {key: _tensors(part) for key, part in value.items()}
-    if value is None:
-        return None
-    array = np.asarray(value)
-    return torch.from_numpy(array.astype(np.int64) if array.dtype.kind == "i" else array.copy())
 
 
 def padding(lengths: torch.Tensor, steps: int) -> torch.Tensor:
@@ -109,7 +98,7 @@ class VisionTransformer(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, classes))
 
     def loss(self, x: torch.Tensor, y: torch.Tensor, weights: None) -> torch.Tensor:
-        patches = self.patches(x.permute(0, 3, 1, 2)).flatten(2).transpose(1, 2)
+        patches = self.patches(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.first.expand(len(patches), -1, -1), patches], 1) + self.positions
         return F.cross_entropy(self.head(self.blocks(x)[:, 0]), y)
 
@@ -297,39 +286,3 @@ def network(recipe: Recipe, assets: Any, model: Any) -> nn.Module:
 
 def _name(recipe: Recipe) -> str:
     return recipe.name.rpartition("/")[2]
-
-
-class Training:
-    """Steps in PyTorch with the recipe's optimizer and clipping.
-
-    Args:
-        recipe: the recipe.
-        net: from `network`.
-        compiled: bool, through `torch.compile`.
-    """
-
-    def __init__(self, recipe: Recipe, net: nn.Module, *, compiled: bool = False):
-        optimizer = recipe.optimizer()
-        kind = {"Adam": torch.optim.Adam, "SGD": torch.optim.SGD}[type(optimizer).__name__]
-        self.optimizer = kind(net.parameters(), lr=float(optimizer.learning_rate))
-        self.clip_norm = optimizer.global_clipnorm
-        self.net = net.train()
-        self.loss = torch.compile(net.loss) if compiled else net.loss
-
-    def batch(self, x: Any, y: Any, weights: Any = None) -> tuple[Any, Any, Any]:
-        """Turn a batch of ours into one of PyTorch."""
-        return _tensors(x), _tensors(y), _tensors(weights)
-
-    def epoch(self, batches: Iterable[tuple[Any, Any, Any]]) -> dict[str, float]:
-        """Train on the batches; return the mean of their losses while training."""
-        total, count = 0.0, 0
-        for batch in batches:
-            loss = self.loss(*batch)
-            self.optimizer.zero_grad()
-            loss.backward()
-            if self.clip_norm:
-                nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
-            self.optimizer.step()
-            total += float(loss.detach())
-            count += 1
-        return {"train_loss": total / count}

@@ -72,6 +72,25 @@ def test_benchmark_times_networks_on_words(name, settings):
     assert found["ratio_torch"] == pytest.approx(found["torch_seconds"] / found["loop_seconds"])
 
 
+@pytest.mark.skipif(
+    not TORCH or importlib.util.find_spec("torchvision") is None,
+    reason="torchvision is not installed",
+)
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("tiny_ssd", ("resize=64", "batch_size=4")),
+        ("unet", ("crop=32,32", "width=0.125", "levels=2", "batch_size=4")),
+    ],
+)
+def test_benchmark_times_networks_for_pictures(name, settings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    options += ["--data", "builtin", "--limit-steps", "2", "--rounds", "1", "--no-fit"]
+    found = answer("benchmark", name, *options)
+    assert found["torch_layout"] in ("contiguous", "channels_last")
+    assert found["ratio_torch"] == pytest.approx(found["torch_seconds"] / found["loop_seconds"])
+
+
 @needs_torch
 def test_networks_equal_their_references():
     names = ("lenet", "batch_norm_lenet", "dropout_mlp", "mnist_inception")

@@ -39,12 +39,9 @@ def masked_softmax(inputs: Any, valid_lens: Any = None, *, mask: Any = None) -> 
     keep = seen(valid_lens, mask, ops.shape(inputs)[-1], len(inputs.shape))
     if keep is None:
         return ops.cast(ops.softmax(scores, axis=-1), inputs.dtype)
-    scores = ops.where(keep, scores, LOWEST)
-    # `initial`: without one, Keras refuses a batch of no examples
-    highest = ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=LOWEST))
-    powers = ops.where(keep, ops.exp(scores - highest), 0.0)
-    total = ops.sum(powers, axis=-1, keepdims=True)  # 0 where nothing may be seen, else >= 1
-    return ops.cast(powers / ops.maximum(total, 1.0), inputs.dtype)
+    # the second `where` is for rows where nothing may be seen: theirs are all alike
+    weights = ops.where(keep, ops.softmax(ops.where(keep, scores, LOWEST), axis=-1), 0.0)
+    return ops.cast(weights, inputs.dtype)
 
 
 LOWEST = -1e30  # far below any score, and no infinity: infinities have no differences

@@ -126,6 +126,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def heads(self, x: Any) -> Any:
         """Cut the last axis into heads: (B, T, D) -> (B, N, T, D / N)."""
+        if x.shape[1] == 1:  # nothing moves: what is written token by token is quicker
+            return ops.reshape(x, (-1, self.num_heads, 1, self.num_hiddens // self.num_heads))
         steps = x.shape[1] if x.shape[1] is not None else ops.shape(x)[1]
         x = ops.reshape(x, (-1, steps, self.num_heads, self.num_hiddens // self.num_heads))
         return ops.transpose(x, (0, 2, 1, 3))
@@ -165,7 +167,9 @@ class MultiHeadAttention(keras.layers.Layer):
         scale = (self.num_hiddens // self.num_heads) ** -0.5
         scores = ops.matmul(queries * scale, ops.swapaxes(keys, 2, 3))  # (B, N, T, S)
         weights = masked_softmax(scores, mask=keep)
-        outputs = ops.matmul(self.dropout(weights, training=training), values)
+        outputs = ops.matmul(self.dropout(weights, training=training), values)  # (B, N, T, D / N)
+        if queries.shape[2] == 1:
+            return ops.reshape(outputs, (-1, 1, *outputs.shape[1::2])), weights
         return ops.transpose(outputs, (0, 2, 1, 3)), weights
 
     def compute_output_spec(

@@ -122,9 +122,10 @@ class GPT(keras.Model):
 
     def step(self, tokens: Any, state: list[dict]) -> tuple[Any, list[dict]]:
         """Go on from a state with tokens (B, T); return logits (B, T, V) and the next state."""
-        x, after = self._embed(tokens, state[0]["place"], False), []
+        place = state[0]["place"]  # of all: what follows from it is computed once
+        x, after = self._embed(tokens, place, False), []
         for block, cache in zip(self.blocks, state, strict=True):
-            x, cache = block.step(x, cache)
+            x, cache = block.step(x, cache | {"place": place})
             after.append(cache)
         return self._logits(x), after
 
