@@ -203,7 +203,7 @@ def _runs(size: Any, counts: Any) -> Runs | str:
 
 
 def uncompressed(text: str) -> list[int] | None:
-    """Read the compressed runs of COCO: numbers of 5 bits a character, from the fourth on differences.
+    """Read the compressed runs of COCO: 5 bits a character, differences from the fourth number on.
 
     Args:
         text: str, as pycocotools writes it.

@@ -5,7 +5,7 @@ A recipe is `detection("ssd", build, pictures=BoxSet(), descent=DecayedDescent(0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ np = lazy("numpy")
 tf = lazy("tensorflow")
 
 NO_CHANGES = Changes(horizontal_flip=0.0)
-_LEAST_SCORE = 0.01  # of a detection that average precision looks at
+MOST_DETECTIONS = 100  # of a picture that average precision looks at
+LEAST_SCORE = 0.01  # of a detection that average precision looks at
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,12 @@ def detection(
     section: str,
     build: Callable[[int], Any],
     *,
-    pictures: data.BoxSet,
+    pictures: data.BoxSet | data.InstanceSet,
     descent: DecayedDescent | PlainAdam,
     changes: Changes = NO_CHANGES,
     detections: Detections = Detections(),
     expected: Expected | None = None,
+    targets: str = "boxes",
 ) -> Recipe:
     """Make the recipe of an object detector.
 
@@ -86,9 +88,10 @@ def detection(
         changes: random changes of the training pictures and their boxes.
         detections: which boxes are answered.
         expected: the figure, or None.
+        targets: what is known of the pictures' places, as `data.augmentation` takes it.
     """
     height, width, _ = pictures.shape
-    augment = changes.augment(height, width, "boxes")
+    augment = changes.augment(height, width, targets)
 
     def made(d: Data) -> Any:
         model = build(len(d.assets["class_names"]))
@@ -144,9 +147,9 @@ def average_precisions(
     def find(pixels: Any) -> Any:
         found = endpoints.suppressed(
             *model.candidates(pixels),
-            score_threshold=_LEAST_SCORE,
+            score_threshold=LEAST_SCORE,
             iou_threshold=iou_threshold,
-            max_detections=100,
+            max_detections=MOST_DETECTIONS,
         )
         front = tf.stack([tf.cast(found["class_ids"], tf.float32), found["scores"]], axis=-1)
         return tf.concat([front, found["boxes"]], axis=-1)  # (B, N, 6)
@@ -157,6 +160,12 @@ def average_precisions(
         labels += list(np.asarray(objects))
         found += list(np.asarray(find(pixels)))
     names = assets["class_names"]
-    each = metrics.average_precision(labels, found, len(names))
-    whole = {f"ap50_{name}": float(ap) for name, ap in zip(names, each, strict=True) if ap == ap}
-    return {"ap50": float(np.mean(list(whole.values()))) if whole else 0.0, **whole}
+    return named("ap50", metrics.average_precision(labels, found, len(names)), names)
+
+
+def named(figure: str, each: Any, names: Sequence[str]) -> dict[str, float]:
+    """Return the mean of the classes' figures, and each one's; a class without objects has none."""
+    whole = {
+        f"{figure}_{name}": float(ap) for name, ap in zip(names, each, strict=True) if ap == ap
+    }
+    return {figure: float(np.mean(list(whole.values()))) if whole else 0.0, **whole}

@@ -1,4 +1,4 @@
-"""Masks of objects: polygons, runs and numbered pictures give the same masks, cut to their boxes."""
+"""Masks of objects: polygons, runs and numbered pictures give the same ones, cut to their boxes."""
 
 import json
 
@@ -46,7 +46,8 @@ def coco(root, segmentations, **changes):
     boxes = ([4, 2, 20, 20], [30, 10, 8, 8])
     tree = {
         "images": [
-            {"id": i, "file_name": f"{i}.png", "width": WIDTH, "height": HEIGHT} for i in range(PICTURES)
+            {"id": i, "file_name": f"{i}.png", "width": WIDTH, "height": HEIGHT}
+            for i in range(PICTURES)
         ],
         "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
         "annotations": [
@@ -74,7 +75,7 @@ def voc(root):
 
 
 def polygons(root):
-    return coco(root, [[TRIANGLE], [SQUARE[:4] + [34.0, 18.0, 30.0, 18.0], SQUARE]])
+    return coco(root, [[TRIANGLE], [[*SQUARE[:4], 34.0, 18.0, 30.0, 18.0], SQUARE]])
 
 
 def counted(root):
