@@ -108,17 +108,17 @@ def paste(masks: tf.Tensor, boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
         [[[0.0, 1.0, 0.0, 0.0]]]
     """
     x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
-    pixels = masks.shape[-1]
+    pixels = tf.cast(tf.shape(masks)[-1], tf.float32)
     rows, columns = _weights(y1, y2, size[0], pixels), _weights(x1, x2, size[1], pixels)
     return tf.matmul(tf.matmul(rows, masks), columns, transpose_b=True)
 
 
-def _weights(low: tf.Tensor, high: tf.Tensor, length: tf.Tensor, pixels: int) -> tf.Tensor:
+def _weights(low: tf.Tensor, high: tf.Tensor, length: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     """Return of each of `length` pixels how much it has of each of a mask's: (N, length, m)."""
     middles = tf.range(length, dtype=tf.float32) + 0.5
     part = tf.math.divide_no_nan(middles - low[:, None], (high - low)[:, None])  # (N, length)
     place = tf.clip_by_value(part * pixels - 0.5, 0.0, pixels - 1.0)[..., None]
-    weights = tf.maximum(1.0 - tf.abs(place - tf.range(pixels, dtype=tf.float32)), 0.0)
+    weights = tf.maximum(1.0 - tf.abs(place - tf.range(pixels)), 0.0)
     inside = (middles >= low[:, None]) & (middles < high[:, None])
     return tf.where(inside[..., None], weights, 0.0)
 
