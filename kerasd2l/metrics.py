@@ -254,6 +254,7 @@ def average_precision(
     *,
     iou_threshold: float = 0.5,
     max_detections: int = 100,
+    overlaps: Sequence[Any] | None = None,
 ) -> np.ndarray:
     """Compute how well boxes were found, class by class: COCO's AP at one IoU.
 
@@ -269,6 +270,8 @@ def average_precision(
         num_classes: int >= 1, K.
         iou_threshold: float in (0, 1]. Default: 0.5.
         max_detections: int >= 1, of a class in a picture; the surest ones count. Default: 100.
+        overlaps: for each picture (N, G) numbers, the IoU of each detection with each object, such
+            as that of their masks; None: that of their boxes.
 
     Returns:
         (K,) float64; NaN for a class without objects.
@@ -294,22 +297,26 @@ def average_precision(
     guesses = [_rows("detections", rows, 6) for rows in detections]
     results = np.full(num_classes, np.nan)
     for kind in range(num_classes):
-        objects = [rows[rows[:, 0] == kind, 1:] for rows in truths]
-        number = sum(map(len, objects))
+        number = sum(int((rows[:, 0] == kind).sum()) for rows in truths)
         if not number:
             continue
         scores, hits = [], []
-        for boxes, rows in zip(objects, guesses, strict=True):
-            rows = rows[rows[:, 0] == kind]
-            rows = rows[np.argsort(-rows[:, 1], kind="stable")[:max_detections]]
-            scores.append(rows[:, 1])
-            hits.append(_hits(boxes, rows[:, 2:], iou_threshold))
+        for i, (objects, rows) in enumerate(zip(truths, guesses, strict=True)):
+            there = objects[:, 0] == kind
+            places = np.flatnonzero(rows[:, 0] == kind)
+            places = places[np.argsort(-rows[places, 1], kind="stable")[:max_detections]]
+            scores.append(rows[places, 1])
+            if overlaps is None:
+                iou = _iou(rows[places, 2:], objects[there, 1:])
+            else:
+                iou = np.array(overlaps[i], "float64")[places][:, there]
+            hits.append(_hits(iou, iou_threshold))
         order = np.argsort(-np.concatenate(scores), kind="stable")
         right = np.cumsum(np.concatenate(hits)[order])
         precision = right / np.arange(1, len(right) + 1)
         best = np.maximum.accumulate(precision[::-1])[::-1]  # at that recall or a larger one
-        places = np.searchsorted(right / number, np.linspace(0, 1, 101))
-        results[kind] = np.append(best, 0.0)[places].mean()
+        recalls = np.searchsorted(right / number, np.linspace(0, 1, 101))
+        results[kind] = np.append(best, 0.0)[recalls].mean()
     return results
 
 
@@ -324,17 +331,21 @@ def _rows(name: str, rows: Any, width: int) -> np.ndarray:
     return array
 
 
-def _hits(objects: np.ndarray, boxes: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Say of each box, the surest first, whether it finds an object that is not found yet."""
+def _iou(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Return the IoU of each box with each object: (boxes, objects)."""
     upper = np.maximum(boxes[:, None, :2], objects[None, :, :2])
     lower = np.minimum(boxes[:, None, 2:], objects[None, :, 2:])
     shared = np.prod(np.maximum(lower - upper, 0), axis=-1)  # (boxes, objects)
     areas = [np.prod(np.maximum(x[:, 2:] - x[:, :2], 0), axis=-1) for x in (boxes, objects)]
     union = areas[0][:, None] + areas[1] - shared
-    iou = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    hits = np.zeros(len(boxes), bool)
-    for i in range(len(boxes) if len(objects) else 0):
-        best = len(objects) - 1 - int(np.argmax(iou[i, ::-1]))  # of two alike COCO takes the last
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _hits(iou: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Say of each row, the surest first, whether it finds an object that is not found yet."""
+    hits = np.zeros(len(iou), bool)
+    for i in range(len(iou) if iou.shape[1] else 0):
+        best = iou.shape[1] - 1 - int(np.argmax(iou[i, ::-1]))  # of two alike COCO takes the last
         hits[i] = iou[i, best] >= min(iou_threshold, 1 - 1e-10)
         if hits[i]:
             iou[:, best] = -1  # taken

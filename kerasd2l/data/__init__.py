@@ -17,6 +17,9 @@ _MODULES = (
     "downloads",
     "huffman",
     "idx",
+    "instance_batches",
+    "instance_masks",
+    "instance_sets",
     "mask_batches",
     "mask_sets",
     "mask_tree",
@@ -51,12 +54,14 @@ _SETS = (
     "hours",
     "image_folder",
     "imdb",
+    "instance_folder",
     "kaggle_cifar10",
     "kaggle_house",
     "mask_folder",
     "mnist",
     "names",
     "ptb",
+    "scene_instances",
     "scenes",
     "shakespeare",
     "shapes",
@@ -81,6 +86,7 @@ __getattr__, __dir__, __all__ = attach(
     | dict.fromkeys(("Dataset", "PictureSet", "load_pictures", "picture_shape"), "picture_sets")
     | dict.fromkeys(("read_members", "unpack"), "archive")
     | dict.fromkeys(("BoxDataset", "BoxSet"), "box_sets")
+    | dict.fromkeys(("InstanceDataset", "InstanceSet"), "instance_sets")
     | dict.fromkeys(("MaskDataset", "MaskSet"), "mask_sets")
     | {"get_tokens_and_segments": "bert_inputs"}
     | dict.fromkeys(("Tokenizer", "tokenize", "truncate_pad"), "text")

@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from kerasd2l.data import files, limits, tables
+from kerasd2l.data import files, instance_masks, limits, tables
 from kerasd2l.data.source import DataError
 
 _COLUMNS = {  # of a table: ours -> what it may be called
@@ -40,6 +40,7 @@ class Described:
         boxes: (G, 4) float64: left, top, right, bottom; NaN where no number was there.
         size: (width, height) or None.
         where: the place in a file of many pictures, "" else.
+        masks: of each object its shape, or what is wrong with it; () where they were not read.
     """
 
     picture: str
@@ -47,6 +48,7 @@ class Described:
     boxes: np.ndarray
     size: tuple[int, int] | None = None
     where: str = ""
+    masks: tuple[instance_masks.Shape | str, ...] = ()
 
 
 def read_voc(path: Path) -> Described:
@@ -90,8 +92,14 @@ def _xml(path: Path) -> ElementTree.Element:
         raise DataError(f"{path} is no XML: {error}.") from error
 
 
-def read_coco(path: Path) -> tuple[list[str], list[Described], dict[str, int]]:
+def read_coco(
+    path: Path, *, masks: bool = False
+) -> tuple[list[str], list[Described], dict[str, int]]:
     """Read a JSON file of COCO: many pictures. Groups of objects (`iscrowd`) are passed over.
+
+    Args:
+        path: the file.
+        masks: bool, with the mask of each object, its `segmentation`.
 
     Returns:
         (classes in the order of their ids, pictures, what is passed over -> count).
@@ -107,7 +115,7 @@ def read_coco(path: Path) -> tuple[list[str], list[Described], dict[str, int]]:
     names = {key: _field(path, "categories", row, "name", str) for key, row in categories.items()}
     if len(set(names.values())) != len(names):
         raise DataError(f"{path}: two categories have the same name.")
-    rows: dict[int, list[tuple[str, list[float]]]] = {key: [] for key in images}
+    rows: dict[int, list[tuple[str, list[float], Any]]] = {key: [] for key in images}
     crowds = 0
     for row in _rows(path, tree, "annotations"):
         if row.get("iscrowd") == 1:
@@ -121,22 +129,29 @@ def read_coco(path: Path) -> tuple[list[str], list[Described], dict[str, int]]:
         numbers = [float(side) if _is_number(side) else math.nan for side in box]
         x, y, width, height = numbers if len(numbers) == 4 else [math.nan] * 4
         name = names.get(category, f"category {category}")
-        rows[image].append((name, [x, y, x + width, y + height]))
+        rows[image].append((name, [x, y, x + width, y + height], row.get("segmentation")))
     described = [
-        _described(path, images[key], f"picture {key}", rows[key]) for key in sorted(images)
+        _described(path, images[key], f"picture {key}", rows[key], masks) for key in sorted(images)
     ]
     passed = {"groups of objects": crowds} if crowds else {}
     return [names[key] for key in sorted(names)], described, passed
 
 
-def _described(path: Path, image: Mapping[str, Any], where: str, rows: Sequence[Any]) -> Described:
+def _described(
+    path: Path, image: Mapping[str, Any], where: str, rows: Sequence[Any], masks: bool
+) -> Described:
     width, height = image.get("width"), image.get("height")
     size = None
     if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
         size = (width, height)
     picture = _field(path, "images", image, "file_name", str)
     return Described(
-        picture, tuple(name for name, _ in rows), _boxes([box for _, box in rows]), size, where
+        picture,
+        tuple(name for name, _, _ in rows),
+        _boxes([box for _, box, _ in rows]),
+        size,
+        where,
+        tuple(instance_masks.of_coco(shape) for _, _, shape in rows) if masks else (),
     )
 
 

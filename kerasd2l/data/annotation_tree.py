@@ -8,6 +8,7 @@ as the book's bananas have it: `bananas_train/label.csv`, `bananas_val/label.csv
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,13 +19,16 @@ import numpy as np
 
 from kerasd2l.data import annotation_files, limits, pictures
 from kerasd2l.data.annotation_files import Described
-from kerasd2l.data.annotations import Objects, Pictures, Problems, divide
+from kerasd2l.data.annotations import MASK_FOLDERS, Objects, Pictures, Problems, divide
+from kerasd2l.data.instance_masks import Numbered
 from kerasd2l.data.source import DataError
 
 LAYOUTS = (
     "Annotations/*.xml (Pascal VOC), annotations/*.json (COCO), labels/*.txt (YOLO), *.csv, or "
     "folders of these called like train, val and test"
 )
+MASKS = "annotations/*.json (COCO), or Annotations/*.xml with SegmentationObject/*.png (Pascal VOC)"
+_WITH_MASKS = ("coco", "voc")
 _WORDS = {
     "train": ("train", "training"),
     "valid": ("valid", "val", "validation"),
@@ -42,33 +46,40 @@ class Found:
         splits: split -> what is said of its pictures.
         class_names: as the format numbers them; [] where it only has names.
         passed_over: what was not taken -> how many.
+        masks: bool, whether the mask of each object is read, too.
     """
 
     kind: str
     splits: dict[str, list[Objects]] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    masks: bool = False
 
 
-def find(root: Path, problems: Problems) -> Found:
+def find(root: Path, problems: Problems, *, masks: bool = False) -> Found:
     """Read the annotations under a folder.
 
     Args:
         root: the folder.
         problems: annotations that cannot be read, or whose picture is not there, are added.
+        masks: bool, with the mask of each object: COCO's, or of VOC's folder `SegmentationObject`.
 
     Raises:
         DataError: no annotations, or a file of all of them that cannot be read.
     """
     inner = [folder for folder in sorted(root.glob("*")) if folder.is_dir()]
     if len(inner) == 1 and not _kind_of(root):  # the one folder of an archive: VOCdevkit/VOC2012
-        return find(inner[0], problems)
+        return find(inner[0], problems, masks=masks)
     there = Pictures(root, pictures.SUFFIXES)
     parts = _parts(root)
     if not parts:
         raise DataError(f"{root} has no annotations of pictures. It should hold {LAYOUTS}.")
     kind = _kind_of(next(iter(parts.values())))
-    found = Found(kind)
+    if masks and kind not in _WITH_MASKS:
+        raise DataError(
+            f"{root} has boxes and no masks of objects ({kind}). Masks are read from {MASKS}."
+        )
+    found = Found(kind, masks=masks)
     for split, part in parts.items():
         if _kind_of(part) != kind:
             raise DataError(f"{root} has annotations of two kinds: {kind} and {_kind_of(part)}.")
@@ -147,7 +158,12 @@ def _voc(
     files = sorted(place.glob("*.xml")) if place is not None else []
     if len(files) > limits.FILES:
         raise DataError(f"{place} has more than {limits.FILES} files.")
-    lists = _voc_lists(folder) if split == "all" else {}
+    lists = _voc_lists(folder, found.masks) if split == "all" else {}
+    numbered = folder / MASK_FOLDERS[0]
+    if found.masks:
+        with_mask = [path for path in files if (numbered / f"{path.stem}.png").is_file()]
+        found.passed_over["pictures without masks"] += len(files) - len(with_mask)
+        files = with_mask
     objects = {}
     for path in files:
         described = _try(annotation_files.read_voc, path, problems)
@@ -155,7 +171,8 @@ def _voc(
             names = (described.picture, path.with_suffix(".jpg").name)  # files are renamed, often
             taken = _objects(described, path, names, folder, there, problems)
             if taken is not None:
-                objects[path.stem] = taken
+                png = numbered / f"{path.stem}.png"
+                objects[path.stem] = _with_numbers(taken, png) if found.masks else taken
     if not lists:
         return {split: list(objects.values())}
     _check_lists(lists, {path.stem for path in files}, problems)
@@ -164,15 +181,22 @@ def _voc(
     }
 
 
-def _voc_lists(folder: Path) -> dict[str, list[str]]:
+def _with_numbers(objects: Objects, path: Path) -> Objects:
+    """Return the objects with their masks: the first one has the pixels 1, the second one 2."""
+    masks = tuple(Numbered(path, place) for place in range(1, len(objects.names) + 1))
+    return dataclasses.replace(objects, masks=masks)
+
+
+def _voc_lists(folder: Path, masks: bool) -> dict[str, list[str]]:
     """Return split -> the stems of its pictures; "trainval" is train where that is not there."""
+    of_what = "Segmentation" if masks else "Main"
     lists = {}
     for split, names in (
         ("train", ("train", "trainval")),
         ("valid", ("val",)),
         ("test", ("test",)),
     ):
-        paths = (folder / "ImageSets" / "Main" / f"{name}.txt" for name in names)
+        paths = (folder / "ImageSets" / of_what / f"{name}.txt" for name in names)
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:
             text = annotation_files.read_text(path)
@@ -196,7 +220,7 @@ def _coco(
         ours = split if split != "all" else split_of(path.stem) or "all"
         if ours in splits:
             raise DataError(f"{path}: there is another file of {ours}. Keep one of them.")
-        names, described, passed = annotation_files.read_coco(path)
+        names, described, passed = annotation_files.read_coco(path, masks=found.masks)
         found.passed_over.update(passed)
         found.class_names += [name for name in names if name not in found.class_names]
         near = next(
@@ -286,7 +310,10 @@ def _objects(
     for name in names:
         picture = there.find(name, near)
         if picture is not None:
-            return Objects(file, picture, described.names, described.boxes, described.size)
+            return Objects(
+                file, picture, described.names, described.boxes, described.size,
+                masks=described.masks,
+            )  # fmt: skip
     problems.add(
         file, f"its picture {described.picture[:200]!r} is not there, or there are several"
     )

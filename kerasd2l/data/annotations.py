@@ -17,6 +17,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data.files import open_regular
+from kerasd2l.data.instance_masks import Shape
 from kerasd2l.data.source import DataError, shown
 
 Image = lazy("PIL.Image")
@@ -25,6 +26,7 @@ WAYS = (
     "Correct or remove it, or leave out what is broken with --skip-broken (skip_broken=True in "
     "Python)."
 )
+MASK_FOLDERS = ("SegmentationObject", "SegmentationClass")  # VOC's; what is in them is no picture
 _ORIENTATION = 0x0112  # of EXIF; 1 is upright, 5 to 8 lie on their side
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")
 _PIXEL = 1.01  # how far outside a box may be: rounded, or counted from 1
@@ -46,6 +48,7 @@ class Objects:
         boxes: (G, 4) float64: left, top, right, bottom, in pixels or, if `parts`, in parts.
         size: (width, height) that the annotation gives the picture, or None.
         parts: bool, boxes are in parts of the picture.
+        masks: of each object its shape, or what is wrong with it; () where they were not read.
     """
 
     file: str
@@ -54,6 +57,7 @@ class Objects:
     boxes: np.ndarray
     size: tuple[int, int] | None = None
     parts: bool = False
+    masks: tuple[Shape | str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Labelled:
         picture: path of the picture.
         class_ids: (G,) int32.
         boxes: (G, 4) float32 in [0, 1]: x1 < x2, y1 < y2.
+        masks: the shape of each object, or () where they were not read.
     """
 
     picture: Path
     class_ids: np.ndarray
     boxes: np.ndarray
+    masks: tuple[Shape, ...] = ()
 
 
 @dataclass
@@ -115,7 +121,7 @@ class Problems:
 class Pictures:
     """The pictures under a folder, found by the names that annotations call them.
 
-    Nothing outside the folder is found, whatever a name says.
+    Nothing outside the folder is found, whatever a name says, and no mask of VOC.
     """
 
     def __init__(self, root: Path, suffixes: Sequence[str]):
@@ -124,7 +130,9 @@ class Pictures:
         self._by_stem: dict[str, list[Path]] = {}
         self.other_spelling = 0
         for parent, folders, names in os.walk(root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(
+                name for name in folders if not name.startswith(".") and name not in MASK_FOLDERS
+            )
             for name in sorted(names):
                 if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
                     path = Path(parent, name)
@@ -164,7 +172,8 @@ def check(
 
     Wrong are pictures that are not there, no pictures, of another size than the annotation says, or
     turned by their EXIF orientation where it is not clear which way the boxes are; and boxes with
-    numbers that are none, without area, or more than a pixel outside, and classes that are unknown.
+    numbers that are none, without area, or more than a pixel outside, and classes that are unknown;
+    and masks, where they were read, that are not there, of another size, or outside of their box.
 
     Args:
         objects: of each picture.
@@ -231,8 +240,10 @@ def _labelled(
 ) -> Labelled:
     """Return the objects that are right."""
     sides = np.array([*size, *size], float)
-    ids, boxes = [], []
-    for place, (name, box) in enumerate(zip(objects.names, objects.boxes, strict=True), start=1):
+    ids, boxes, masks = [], [], []
+    shapes = objects.masks or (None,) * len(objects.names)
+    each = zip(objects.names, objects.boxes, shapes, strict=True)
+    for place, (name, box, shape) in enumerate(each, start=1):
         part = box if objects.parts else box / sides
         inside = np.clip(part, 0.0, 1.0).astype(np.float32)
         what = None
@@ -244,13 +255,17 @@ def _labelled(
             what = "has no area"
         elif name not in number:
             what = f"is of the unknown class {name[:80]!r}; known: {', '.join(list(number)[:20])}"
+        elif shape is not None:
+            what = shape if isinstance(shape, str) else shape.problem(size, inside * sides)
         if what is None:
             ids.append(number[name])
             boxes.append(inside)
+            masks.append(shape)
         else:
             problems.add(objects.file, f"object {place} ({name[:80]}) {what}", whole=False)
     return Labelled(
         objects.picture,
         np.array(ids, np.int32),
         np.array(boxes, np.float32).reshape(-1, 4),
+        tuple(masks) if objects.masks else (),
     )

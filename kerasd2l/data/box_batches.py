@@ -47,10 +47,7 @@ def pad(
     count = max_objects or max([1, *map(len, class_ids)])
     labels = np.full((len(class_ids), count, 5), -1.0, np.float32)
     for row, ids, of_one in zip(labels, class_ids, boxes, strict=True):
-        kept = np.arange(len(ids))
-        if len(ids) > count:
-            areas = (of_one[:, 2] - of_one[:, 0]) * (of_one[:, 3] - of_one[:, 1])
-            kept = np.sort(np.argsort(-areas, kind="stable")[:count])
+        kept = largest(of_one, count)
         row[: len(kept), 0] = ids[kept]
         row[: len(kept), 1:] = of_one[kept]
     over = sum(len(ids) > count for ids in class_ids)
@@ -59,6 +56,14 @@ def pad(
             "%d pictures have more than %d objects: their smallest are left out", over, count
         )
     return labels
+
+
+def largest(boxes: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the `count` largest of the boxes (G, 4), in their order."""
+    if len(boxes) <= count:
+        return np.arange(len(boxes))
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return np.sort(np.argsort(-areas, kind="stable")[:count])
 
 
 def from_pictures(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 else:
     tf = lazy("tensorflow")
+
+Find: TypeAlias = Callable[..., dict[str, Any]]
 
 
 def detector(
@@ -57,6 +60,38 @@ def detector(
         >>> [endpoint.name for endpoint in detector(height=64, width=64)]
         ['serving_default', 'detect', 'predict']
     """
+    return signatures(
+        functools.partial(finder, max_detections=max_detections),
+        height=height,
+        width=width,
+        score_threshold=score_threshold,
+        iou_threshold=iou_threshold,
+        max_detections=max_detections,
+    )
+
+
+def signatures(
+    make: Callable[[keras.Model, Mapping[str, Any]], Find],
+    *,
+    height: int,
+    width: int,
+    score_threshold: float,
+    iou_threshold: float,
+    max_detections: int,
+) -> tuple[Endpoint, ...]:
+    """Make the three endpoints of what finds objects in pixels: "serving_default" and so on.
+
+    Args:
+        make: (model, assets) -> what finds objects.
+        height: int, as of `detector`.
+        width: int, as of `detector`.
+        score_threshold: float, as of `detector`.
+        iou_threshold: float, as of `detector`.
+        max_detections: int, as of `detector`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
     if not (0 <= score_threshold < 1 and 0 <= iou_threshold <= 1 and max_detections >= 1):
         raise ValueError(
             "`score_threshold` must be in [0, 1), `iou_threshold` in [0, 1], `max_detections` at "
@@ -72,7 +107,7 @@ def detector(
         return preprocess(image), tf.shape(image)[:2]
 
     def build_bytes(model: keras.Model, assets: Mapping[str, Any]) -> ServingFunction:
-        find = _finder(model, assets, max_detections)
+        find = make(model, assets)
 
         def detect(image_bytes, score_threshold, iou_threshold):
             specs = (tf.TensorSpec(size, "float32"), tf.TensorSpec((2,), "int32"))
@@ -86,7 +121,7 @@ def detector(
         return lambda image_bytes: detect(image_bytes, **_constants(usual))
 
     def build_pixels(model: keras.Model, assets: Mapping[str, Any]) -> Callable[..., dict]:
-        find = _finder(model, assets, max_detections)
+        find = make(model, assets)
 
         def predict(pixels):
             pixels = tf.debugging.check_numerics(pixels, "pixels must be finite numbers")
@@ -162,10 +197,20 @@ def suppressed(
     }
 
 
-def _finder(
-    model: keras.Model, assets: Mapping[str, Any], max_detections: int
-) -> Callable[..., dict[str, tf.Tensor]]:
-    """Return (pixels, sizes, thresholds) -> what is served; no pictures give no answers."""
+def finder(
+    model: keras.Model, assets: Mapping[str, Any], *, max_detections: int, masks: bool = False
+) -> Find:
+    """Return (pixels, sizes, thresholds) -> what is served; no pictures give no answers.
+
+    Args:
+        model: with `candidates`; for masks with `candidates_and_maps` and `object_masks`.
+        assets: with "class_names".
+        max_detections: int, N.
+        masks: bool, with `masks` (B, N, m, m) of the objects, each within its box.
+
+    Raises:
+        ValueError: class names that are missing, or not as many as the model's classes.
+    """
     names = assets.get("class_names")
     if not names:
         raise ValueError(
@@ -178,7 +223,10 @@ def _finder(
         blank = tf.zeros((1, *pixels.shape[1:]), pixels.dtype)
         some = tf.cond(count > 0, lambda: pixels, lambda: blank)  # convolutions fail without any
         some.set_shape((None, *pixels.shape[1:]))
-        boxes, scores = model.candidates(some)
+        if masks:
+            boxes, scores, maps = model.candidates_and_maps(some)
+        else:
+            boxes, scores = model.candidates(some)
         if scores.shape[-1] != len(names):
             raise ValueError(
                 f"the model has {scores.shape[-1]} classes, the assets have {len(names)} "
@@ -192,6 +240,8 @@ def _finder(
                 iou_threshold=iou_threshold,
                 max_detections=max_detections,
             )
+        if masks:
+            found["masks"] = finite(model.object_masks(maps, found["boxes"], found["class_ids"]))
         found = {key: value[:count] for key, value in found.items()}
         sides = tf.cast(tf.gather(sizes, [1, 0, 1, 0], axis=1), tf.float32)[:, None]  # (B, 1, 4)
         found["boxes"] *= sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMED = 20  # objects of a picture that a line of text names
+_COVER = 0.5  # of a mask over its picture
 _OUTPUTS = ("boxes", "scores", "class_ids", "class_names", "num_detections")
 
 
@@ -46,9 +48,12 @@ def box_texts(outputs: Mapping[str, Any]) -> list[str]:
 def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
     """Draw pictures with the boxes that were found, their names and scores; at most 16 pictures.
 
+    Where there are masks, each object has a colour, which covers it; else each class has one.
+
     Args:
         pictures: file names, or arrays (H, W), (H, W, 1) or (H, W, 3) in [0, 1].
-        outputs: what `Served.predict` returned, with `boxes` in pixels of these pictures.
+        outputs: what `Served.predict` returned, with `boxes` in pixels of these pictures and maybe
+            `mask_png`, whose grey levels are the rows of the boxes.
 
     Returns:
         A matplotlib figure.
@@ -66,19 +71,37 @@ def boxes_figure(pictures: Sequence[Any], outputs: Mapping[str, Any]) -> Figure:
     )
     for axes in panels.flat:
         axes.set_axis_off()
-    for axes, picture, found in zip(panels.flat, pictures, _each(outputs), strict=False):
+    masks = outputs.get("mask_png", [None] * len(pictures))
+    each = zip(panels.flat, pictures, _each(outputs), masks, strict=False)
+    for axes, picture, (boxes, scores, ids, names), mask in each:
         pixels, title, (height, width) = read_picture(picture, most=1024)
-        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0))
+        edges = (0, width, height, 0)
+        axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, extent=edges)
         axes.set_title(crop(title), fontsize=10, parse_math=False)
-        boxes, scores, ids, names = found
         labels = [
             f"{crop(name)} {score:.2f}".replace("$", r"\$")
             for name, score in zip(names, scores, strict=True)
         ]
-        colors = [f"C{class_id % 10}" for class_id in ids]
+        colors = [f"C{number % 10}" for number in (ids if mask is None else range(len(ids)))]
+        if mask is not None:
+            axes.imshow(_covers(mask, colors), extent=edges, interpolation="nearest")
         figures.show_bboxes(axes, boxes, labels, colors, inside=True)
     say_rest(figure, len(pictures))
     return figure
+
+
+def _covers(mask: bytes, colors: Sequence[str]) -> np.ndarray:
+    """Return the colours of objects, where they are: (h, w, 4), see-through elsewhere."""
+    from matplotlib.colors import to_rgba
+    from PIL import Image
+
+    with Image.open(io.BytesIO(mask), formats=("PNG",)) as picture:
+        picture.thumbnail((1024, 1024), Image.Resampling.NEAREST)
+        numbers = np.asarray(picture.convert("L"))
+    table = np.zeros((256, 4), "float32")
+    for number, color in enumerate(colors[:255], start=1):
+        table[number] = to_rgba(color, _COVER)
+    return table[numbers]
 
 
 def _each(outputs: Mapping[str, Any]) -> Iterator[tuple[np.ndarray, ...]]:

@@ -6,7 +6,7 @@ A recipe is `detection("ssd", build, pictures=BoxSet(), descent=DecayedDescent(0
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ tf = lazy("tensorflow")
 _log = logging.getLogger(__name__)
 
 NO_CHANGES = Changes(horizontal_flip=0.0)
-_LEAST_SCORE = 0.01  # of a detection that average precision looks at
+MOST_DETECTIONS = 100  # of a picture that average precision looks at
+LEAST_SCORE = 0.01  # of a detection that average precision looks at
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,13 @@ def detection(
     section: str,
     build: Callable[..., Any],
     *,
-    pictures: data.BoxSet,
+    pictures: data.BoxSet | data.InstanceSet,
     descent: DecayedDescent | PlainAdam,
     changes: Changes = NO_CHANGES,
     detections: Detections = Detections(),
     shapes: int = 0,
     expected: Expected | None = None,
+    targets: str = "boxes",
 ) -> Recipe:
     """Make the recipe of an object detector.
 
@@ -92,9 +94,10 @@ def detection(
         detections: which boxes are answered.
         shapes: int, how many usual shapes of the training boxes `build` is given; 0: none.
         expected: the figure, or None.
+        targets: what is known of the pictures' places, as `data.augmentation` takes it.
     """
     height, width, _ = pictures.shape
-    augment = changes.augment(height, width, "boxes")
+    augment = changes.augment(height, width, targets)
 
     def made(d: Data) -> Any:
         more = [_usual_shapes(d, shapes)] if shapes else []
@@ -164,9 +167,9 @@ def average_precisions(
     def find(pixels: Any) -> Any:
         found = endpoints.suppressed(
             *model.candidates(pixels),
-            score_threshold=_LEAST_SCORE,
+            score_threshold=LEAST_SCORE,
             iou_threshold=iou_threshold,
-            max_detections=100,
+            max_detections=MOST_DETECTIONS,
         )
         front = tf.stack([tf.cast(found["class_ids"], tf.float32), found["scores"]], axis=-1)
         return tf.concat([front, found["boxes"]], axis=-1)  # (B, N, 6)
@@ -177,12 +180,22 @@ def average_precisions(
         labels += list(np.asarray(objects))
         found += list(np.asarray(find(pixels)))
     names = assets["class_names"]
-    coco = {}
-    if detection_metrics.has_pycocotools():
-        aps = detection_metrics.coco_average_precision(labels, found, len(names))
-        coco["ap"] = float(np.nanmean(aps)) if np.any(aps == aps) else 0.0
-    else:
-        _log.info("ap, COCO's mean over IoU 0.50 to 0.95, is left out: pip install pycocotools")
     each = metrics.average_precision(labels, found, len(names))
-    whole = {f"ap50_{name}": float(ap) for name, ap in zip(names, each, strict=True) if ap == ap}
-    return {"ap50": float(np.mean(list(whole.values()))) if whole else 0.0, **coco, **whole}
+    return named("ap50", each, names) | _coco(labels, found, names)
+
+
+def _coco(labels: list[Any], found: list[Any], names: Sequence[str]) -> dict[str, float]:
+    """Return COCO's own figure, where its library is installed."""
+    if not detection_metrics.has_pycocotools():
+        _log.info("ap, COCO's mean over IoU 0.50 to 0.95, is left out: pip install pycocotools")
+        return {}
+    aps = detection_metrics.coco_average_precision(labels, found, len(names))
+    return {"ap": float(np.nanmean(aps)) if np.any(aps == aps) else 0.0}
+
+
+def named(figure: str, each: Any, names: Sequence[str]) -> dict[str, float]:
+    """Return the mean of the classes' figures, and each one's; a class without objects has none."""
+    whole = {
+        f"{figure}_{name}": float(ap) for name, ap in zip(names, each, strict=True) if ap == ap
+    }
+    return {figure: float(np.mean(list(whole.values()))) if whole else 0.0, **whole}

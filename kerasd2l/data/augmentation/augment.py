@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 else:
     tf = lazy("tensorflow")
 
-Kind = Literal["classes", "boxes", "masks", "instances"]
+Kind = Literal["classes", "boxes", "masks", "instances", "cut_masks"]
 
 
 class Augmentation:
@@ -24,7 +24,8 @@ class Augmentation:
         targets: what belongs to the pictures, and is moved with them: "classes" (nothing to move),
             "boxes": (B, G, 5) class, x1, y1, x2, y2 in parts of the picture, class -1 for none,
             "masks": (B, H, W) whole numbers, "instances": a dict of the boxes as "labels" and of
-            "masks" (B, G, H, W), one for each.
+            "masks" (B, G, H, W), one for each, "cut_masks": a dict of "boxes" (B, G, 5) and "masks"
+            (B, G, m, m), each of which is cut to its box.
         least_area: float, part of a box that must be left in the picture; else it is dropped: its
             class becomes -1, and its mask 0.
 
@@ -66,6 +67,7 @@ class Augmentation:
     def __call__(self, x: tf.Tensor, y: Any = None, *more: Any, seed: Any) -> tuple:
         boxes, masks = self._targets(y)
         count, (height, width, channels) = tf.shape(x)[0], x.shape[1:]
+        cuts = y["masks"] if self.targets == "cut_masks" else None
         left = None if boxes is None else tf.ones(tf.shape(boxes)[:2])
         drawn = []
         for place, transform in enumerate(self.transforms):
@@ -74,10 +76,12 @@ class Augmentation:
             height, width = transform.size(height, width)
             if boxes is not None:
                 moved = transform.boxes(boxes, drawn[-1])
+                if cuts is not None:
+                    cuts = transform.cut_masks(cuts, moved, drawn[-1])
                 boxes = tf.clip_by_value(moved, 0.0, 1.0)
                 left *= tf.math.divide_no_nan(_area(boxes), _area(moved))
         x, masks = self._changed(x, masks, drawn, (height, width))
-        return x, self._moved(y, boxes, masks, left), *more
+        return x, self._moved(y, boxes, masks if cuts is None else cuts, left), *more
 
     def _changed(self, x: Any, masks: Any, drawn: list, size: tuple[int, int]) -> tuple[Any, Any]:
         """Change picture by picture: each goes through all changes while it is in the cache."""
@@ -100,6 +104,8 @@ class Augmentation:
         """Return boxes (B, G, 4) and masks (B, H, W, G), or None."""
         if self.targets == "boxes":
             return y[..., 1:], None
+        if self.targets == "cut_masks":
+            return y["boxes"][..., 1:], None
         if self.targets == "masks":
             return None, y[..., None]
         if self.targets == "instances":
@@ -112,12 +118,17 @@ class Augmentation:
             return masks[..., 0]
         if boxes is None:
             return y
-        labels = y if self.targets == "boxes" else y["labels"]
+        if self.targets == "boxes":
+            labels = y
+        else:
+            labels = y["boxes" if self.targets == "cut_masks" else "labels"]
         kept = (labels[..., 0] >= 0) & (left >= self.least_area) & (_area(boxes) > 0)
         moved = tf.concat([labels[..., :1], boxes], axis=-1)
         labels = tf.where(kept[..., None], moved, -1.0)
         if self.targets == "boxes":
             return labels
+        if self.targets == "cut_masks":
+            return {"boxes": labels, "masks": tf.where(kept[..., None, None], masks, 0.0)}
         masks = tf.transpose(masks, [0, 3, 1, 2])
         return {"labels": labels, "masks": tf.where(kept[..., None, None], masks, 0)}
 

@@ -41,6 +41,9 @@ class _Flip(Transform):
 
     mask = picture
 
+    def cut_masks(self, masks, moved, drawn):
+        return tf.where(drawn[:, None, None, None], tf.reverse(masks, [self.axis + 2]), masks)
+
     def boxes(self, boxes, drawn):
         corners = tf.unstack(boxes, axis=-1)  # x1, y1, x2, y2
         low, high = 1 - self.axis, 3 - self.axis
@@ -146,6 +149,19 @@ class RandomResizedCrop(Transform):
             places = tf.cast(part * tf.cast(sides[axis], tf.float32), tf.int32)
             mask = tf.gather(mask, places + start[axis], axis=axis)
         return mask
+
+    def cut_masks(self, masks, moved, drawn):
+        """Cut of each mask what is left of its box, and stretch that to the mask's size."""
+        left = tf.clip_by_value(moved, 0.0, 1.0)
+        sides = moved[..., 2:] - moved[..., :2]
+        start = tf.math.divide_no_nan(left[..., :2] - moved[..., :2], sides)  # (B, G, x and y)
+        part = tf.math.divide_no_nan(left[..., 2:] - left[..., :2], sides)
+        size = masks.shape[-1]
+        middles = (tf.range(size, dtype=tf.float32) + 0.5) / size
+        places = (start[..., None] + part[..., None] * middles) * size  # (B, G, 2, m)
+        places = tf.clip_by_value(tf.cast(places, tf.int32), 0, size - 1)
+        rows = tf.gather(masks, places[:, :, 1], axis=2, batch_dims=2)
+        return tf.gather(rows, places[:, :, 0], axis=3, batch_dims=2)
 
     def boxes(self, boxes, drawn):
         top, left, height, width = tf.unstack(drawn[2][:, None], axis=-1)  # (B, 1) each

@@ -45,6 +45,16 @@ class Transform:
         """Move one mask (H, W, G) of whole numbers, by the numbers of its picture."""
         return mask
 
+    def cut_masks(self, masks: tf.Tensor, moved: tf.Tensor, drawn: Any) -> tf.Tensor:
+        """Move the masks (B, G, m, m) of a batch, each of which is cut to its box.
+
+        Args:
+            masks: float.
+            moved: (B, G, 4), where `boxes` has moved the boxes, maybe outside.
+            drawn: the numbers of the batch.
+        """
+        return masks
+
     def boxes(self, boxes: tf.Tensor, drawn: Any) -> tf.Tensor:
         """Move the boxes of a batch (B, G, 4): x1, y1, x2, y2 in parts of the picture.
 

@@ -86,12 +86,15 @@ def load(
     )
 
 
-def read(root: Path, source: Source) -> tuple[dict[str, list[Labelled]], list[str], list[str]]:
+def read(
+    root: Path, source: Source, *, masks: bool = False
+) -> tuple[dict[str, list[Labelled]], list[str], list[str]]:
     """Read and check the annotations under a folder; the pictures' pixels stay where they are.
 
     Args:
         root: the folder.
         source: its `skip_broken`, and the classes of an earlier run or none.
+        masks: bool, with the mask of each object.
 
     Returns:
         (split -> pictures with their objects, names of the classes, files whose pictures are left
@@ -101,7 +104,7 @@ def read(root: Path, source: Source) -> tuple[dict[str, list[Labelled]], list[st
         DataError: as `load`.
     """
     problems = Problems(root)
-    found = annotation_tree.find(root, problems)
+    found = annotation_tree.find(root, problems, masks=masks)
     class_names = _class_names(found, root, source)
     splits = {
         split: check(objects, class_names, problems) for split, objects in found.splits.items()

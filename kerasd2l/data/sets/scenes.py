@@ -95,7 +95,7 @@ def scenes(split: str) -> Scenes:
 
 
 @functools.lru_cache(maxsize=4)
-def _stretched(split: str, size: tuple[int, int]) -> np.ndarray:
+def stretched(split: str, size: tuple[int, int]) -> np.ndarray:
     """Return the pixels of a split in another size; as they are where that took much memory."""
     x = scenes(split).x
     if size == x.shape[1:3] or len(x) * size[0] * size[1] * 3 > _MOST_BYTES:
@@ -216,7 +216,7 @@ def load_boxes(
         )
 
     def batches(split: str, seed: int | None) -> pipeline.Batches:
-        found, x = scenes(split), _stretched(split, size)
+        found, x = scenes(split), stretched(split, size)
         labels = box_batches.pad(found.class_ids, found.boxes, most)
         options: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
         if not masks:
@@ -272,7 +272,7 @@ def load_masks(
 
     train, test = (
         pipeline.from_arrays(
-            (_stretched(split, crop), scenes(split).classes),
+            (stretched(split, crop), scenes(split).classes),
             batch_size=batch_size,
             seed=source.seed if split == "train" else None,
             transform=transform,
