@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from torch_boxes import multibox_target
 from torch_networks.parts import chain, scaled
 from torch_networks.residual import Residual, stages
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
 from kerasd2l.data.masks import IGNORE
 from kerasd2l.layers import multibox_prior
@@ -70,6 +72,39 @@ class TinySSD(nn.Module):
             for m, pair in zip(maps, self.of_maps, strict=True)
         ]
         return torch.from_numpy(np.concatenate(each, axis=1))
+
+
+class FasterRCNN(nn.Module):
+    """Torchvision's, on the stages of its ResNet-18 up to 1/16 of the size."""
+
+    def __init__(self, recipe: Recipe, model: Any):
+        super().__init__()
+        stages = list(torchvision.models.resnet18().children())[: 4 + len(model.depths)]
+        backbone = nn.Sequential(*stages)
+        backbone.out_channels = 256  # type: ignore[assignment]
+        side, units = recipe.arguments["resize"], model.head_units
+        sizes = tuple(round(size * side) for size in model.sizes)
+        self.net = torchvision.models.detection.FasterRCNN(
+            backbone,
+            rpn_anchor_generator=AnchorGenerator((sizes,), (tuple(model.ratios),)),
+            box_roi_pool=torchvision.ops.MultiScaleRoIAlign(["0"], 7, 2),
+            box_head=TwoMLPHead(49 * 256, units),
+            box_predictor=FastRCNNPredictor(units, model.num_classes + 1),
+            min_size=side,
+            max_size=side,
+            image_mean=[0.0] * 3,
+            image_std=[1.0] * 3,
+            rpn_pre_nms_top_n_train=1000,
+            rpn_post_nms_top_n_train=model.num_proposals,
+            box_batch_size_per_image=model.num_samples,
+        )
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor, weights: None) -> torch.Tensor:
+        targets = []
+        for rows in y:
+            rows = rows[rows[:, 0] >= 0]
+            targets.append({"boxes": rows[:, 1:] * x.shape[-1], "labels": rows[:, 0].long() + 1})
+        return sum(self.net(list(x), targets).values(), torch.zeros(()))
 
 
 class FCN(nn.Module):
@@ -177,6 +212,7 @@ class SmallResNet(nn.Module):
 
 _NETWORKS: dict[str, Callable[[Recipe, Any], nn.Module]] = {
     "tiny_ssd": TinySSD,
+    "faster_rcnn": FasterRCNN,
     "fcn": FCN,
     "unet": UNet,
     "neural_style": Style,

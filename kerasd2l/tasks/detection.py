@@ -14,7 +14,7 @@ from kerasd2l import data, endpoints
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Data, Expected, Recipe
 from kerasd2l.tasks.augmentation import Changes
-from kerasd2l.tasks.descent import DecayedDescent, PlainAdam
+from kerasd2l.tasks.descent import DecayedDescent, FadingAdam, PlainAdam
 
 detection_metrics = lazy("kerasd2l.detection_metrics")
 metrics = lazy("kerasd2l.metrics")
@@ -129,6 +129,7 @@ def detection(
             model, dataset, assets, iou_threshold=detections.iou_threshold
         ),
         expected=expected,
+        fit=descent.fit if isinstance(descent, FadingAdam) else None,
     )
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from kerasd2l import cli, detection_metrics, finding
 from kerasd2l.data import Source
+from kerasd2l.data.box_shapes import usual_shapes
 from kerasd2l.data.sets import scenes
 from kerasd2l.tasks.detection import average_precisions
 
@@ -120,7 +121,38 @@ def test_only_the_books_numbers_have_the_books_figure():
     ],
 )
 def test_wrong_numbers_are_one_line_of_error(setting, message):
-    words = ["train", "tiny_ssd", "--data", "builtin", "--dry-run", "--set", setting]
+    refused("tiny_ssd", setting, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("yolo", "resize=100", "multiples of 32"),
+        ("yolo", "num_shapes=4", "3 of them, 6 or so on"),
+        ("yolo", "shapes=0.1,0.2,0.3", "width, height and so on"),
+        ("yolo", "box_loss=l1", "must be one of giou, squared"),
+        ("yolo_v1", "boxes=0", "`boxes` must be at least 1"),
+    ],
+)
+def test_wrong_numbers_of_yolo_are_one_line_of_error(name, setting, message):
+    refused(name, setting, message, *("" if "resize" in setting else ("--set", "resize=64")))
+
+
+def refused(name, setting, message, *more):
+    words = ["train", name, "--data", "builtin", "--dry-run", "--set", setting, *more]
     done = CliRunner().invoke(cli.main, words)
     assert done.exit_code in (1, 2) and message in done.output
     assert "Traceback" not in done.output
+
+
+def test_yolo_takes_the_shapes_of_its_training_boxes(caplog):
+    small = {"resize": 32, "width": 0.125, "depths": (1,) * 5, "horizontal_flip": 0.0}
+    recipe = finding.load("yolo", **small, num_shapes=3, batch_size=400)
+    loaded = recipe.data(Source("builtin"))
+    with caplog.at_level("INFO", "kerasd2l"):
+        net = recipe.model(loaded)
+    labels = np.concatenate([np.asarray(y) for _, y in loaded.epoch(0)])
+    np.testing.assert_allclose(net.shapes, usual_shapes(labels, 3))
+    assert "usual shapes of boxes: 0." in caplog.text
+    given = finding.load("yolo", **small, shapes=(0.1, 0.2) * 3)
+    assert given.model(loaded).shapes == [[0.1, 0.2]] * 3

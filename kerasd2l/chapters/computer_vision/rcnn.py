@@ -8,7 +8,7 @@ from kerasd2l import data
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Recipe
 from kerasd2l.tasks.augmentation import Changes
-from kerasd2l.tasks.descent import PlainAdam
+from kerasd2l.tasks.descent import FadingAdam
 from kerasd2l.tasks.detection import Detections, detection
 
 models = lazy("kerasd2l.models")
@@ -42,7 +42,7 @@ def rcnn(
     regions: Regions = Regions(num_samples=32),
     changes: Changes = Changes(),
     detections: Detections = Detections(),
-    descent: PlainAdam = PlainAdam(0.001, batch_size=8, epochs=10),
+    descent: FadingAdam = FadingAdam(0.001, batch_size=8, epochs=10),
 ) -> Recipe:
     """Train R-CNN on bananas (1000 + 100 pictures of 256 x 256, one box each).
 
@@ -82,7 +82,7 @@ def fast_rcnn(
     regions: Regions = Regions(),
     changes: Changes = Changes(),
     detections: Detections = Detections(),
-    descent: PlainAdam = PlainAdam(0.0003, batch_size=8, epochs=10),
+    descent: FadingAdam = FadingAdam(0.0005, batch_size=8, epochs=20),
 ) -> Recipe:
     """Train Fast R-CNN on bananas (1000 + 100 pictures of 256 x 256, one box each).
 
@@ -120,7 +120,7 @@ def faster_rcnn(
     regions: Regions = Regions(num_samples=128),
     changes: Changes = Changes(),
     detections: Detections = Detections(),
-    descent: PlainAdam = PlainAdam(0.0003, batch_size=8, epochs=10),
+    descent: FadingAdam = FadingAdam(0.0005, batch_size=8, epochs=20),
 ) -> Recipe:
     """Train Faster R-CNN on bananas (1000 + 100 pictures of 256 x 256, one box each).
 

@@ -201,8 +201,8 @@ class YOLOv1(keras.Model):
         return box_center_to_corner(ops.concatenate((centers, ops.square(boxes[..., 2:])), -1))
 
     def get_config(self):
-        names = ("num_classes", "grid", "boxes", "depths", "width", "coord_weight", "noobj_weight")
-        names = (*names, "seed")
+        sizes = ("num_classes", "grid", "boxes", "depths", "width", "seed")
+        names = (*sizes, "coord_weight", "noobj_weight")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
