@@ -22,11 +22,12 @@ CUT, MASK_SIZE = 14, 28  # pixels of a side: of what is cut out of the maps, and
 class MaskRCNN(FasterRCNN):
     """Faster R-CNN with a fully convolutional head that draws a mask of each class in each box.
 
-    `RoIAlign` cuts 14 x 14 pixels out of the maps; convolutions of 3 x 3 with ReLU, a transposed one
-    to 28 x 28, one of 1 x 1 to K logits a pixel. loss = `FasterRCNN`'s + the binary cross-entropy of
-    the mask of the object's own class, the mean over the pixels and over the picture's regions with
-    an object. Section: "rcnn". What such a region has to draw is the object's mask, interpolated
-    inside the region. The mean is the picture's and not the batch's, so that replicas agree.
+    `RoIAlign` cuts 14 x 14 pixels out of the maps; convolutions of 3 x 3 with ReLU, a transposed
+    one to 28 x 28, one of 1 x 1 to K logits a pixel. loss = `FasterRCNN`'s + the cross-entropy of
+    the mask of the object's own class, its mean over the pixels and over the picture's regions
+    with an object. Section: "rcnn". What such a region has to draw is the object's mask,
+    interpolated inside the region. The mean is over a picture's regions, not over the batch's, so
+    that replicas agree.
 
     Args:
         num_classes: int >= 1, K, without the background.
