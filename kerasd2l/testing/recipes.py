@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def check_recipe(
     limit_steps: int = 2,
     replicas: int | None = 2,
     resume: bool = True,
+    signatures: Sequence[str] | None = None,
     tolerance: float = 1e-4,
     seed: int = 1,
 ) -> dict[str, Any]:
@@ -66,6 +67,7 @@ def check_recipe(
         replicas: int, for the training on several CPU devices; None: without it. The process needs
             that many logical devices, made before TensorFlow starts.
         resume: bool, stop and resume; False for a `fit` of its own that cannot.
+        signatures: names of the endpoints that are exported and asked; None: all.
         tolerance: float, largest difference of a weight: absolute below 1, relative above.
         seed: int, of every run.
 
@@ -81,6 +83,9 @@ def check_recipe(
         if isinstance(name, Recipe)
         else _load(name, dict(arguments or {}), batch_size, replicas or 1)
     )
+    if signatures is not None:
+        kept = tuple(e for e in found.endpoints if e.name in signatures)
+        found = dataclasses.replace(found, endpoints=kept)
     trainings = _Trainings(found, directory, source, limit_steps, seed)
     summary, live = trainings.train("one")
     run = open_run(directory / "one")

@@ -80,7 +80,7 @@ class FasterRCNN(FastRCNN):
         2015.
     """
 
-    part_names = ("rpn_class_loss", "rpn_box_loss", "class_loss", "box_loss")
+    part_names: tuple[str, ...] = ("rpn_class_loss", "rpn_box_loss", "class_loss", "box_loss")
     anchors_learned = 256  # of a picture
 
     def __init__(
