@@ -76,6 +76,16 @@ SMALL_ARGUMENTS = {
         "head_units": 16,
         "learning_rate": 1e-4,
     },
+    "computer_vision/mask_rcnn": {
+        "resize": 64,
+        "width": 0.125,
+        "depths": "1,1,1",
+        "num_proposals": 20,
+        "num_samples": 16,
+        "head_units": 16,
+        "mask_filters": "16",
+        "learning_rate": 1e-4,
+    },
     "computer_vision/fcn8s": {
         "crop": "32,64",
         "width": 0.125,

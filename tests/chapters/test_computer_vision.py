@@ -40,6 +40,16 @@ def test_display_anchors():
     assert list(_run("display_anchors").values.values()) == [48, 12, 3]
 
 
+# Inventory 13.8: what the book prints of RoI pooling; of RoIAlign what torchvision gives.
+def test_roi_pooling():
+    demo = _run("roi_pooling")
+    assert demo.values == {
+        "RoI pooling": [[[5, 6], [9, 10]], [[9, 11], [13, 15]]],
+        "RoIAlign": [[[0.625, 1.5], [4.125, 5.0]], [[4.3125, 5.75], [8.3125, 9.75]]],
+    }
+    assert len(demo.figures["roi_pooling"].axes) == 4
+
+
 def test_transposed_conv():
     values = _run("transposed_conv").values
     assert values["strides 1"] == [[0, 0, 1], [0, 4, 6], [4, 12, 9]]
