@@ -239,3 +239,20 @@ SMALL_ARGUMENTS = {
     # Every fold is a training of its own.
     "multilayer_perceptrons/house_prices": {"k": 2},
 }
+
+# Demos that train or measure for seconds; in their own size they are slow tests.
+SMALL_DEMOS = {
+    "computer_vision/transfer_experiment": {
+        "examples": 8,
+        "seeds": 1,
+        "epochs": 1,
+        "pretraining_examples": 8,
+        "pretraining_epochs": 1,
+        "width": 0.125,
+    },
+    "computer_vision/image_augmentation": {"size": "32,32", "count": 2},
+    "recurrent_modern/translation_report": {"count": 100, "epochs": 1, "lengths": "4,8"},
+    "layer_catalogue/recurrent_layers": {"num_steps": 20},
+    "attention_mechanisms/attention_complexity": {"width": 8, "repeats": 1},
+    "lessons/learn_hello": {"epochs": 20},
+}

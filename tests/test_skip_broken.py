@@ -123,7 +123,7 @@ def test_a_picture_that_breaks_in_the_middle_of_an_epoch_is_named(
     assert "--skip-broken" in message
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_with_skip_broken_the_epoch_goes_on(
     replicas, folder, breaks_while_training, tmp_path, caplog
 ):

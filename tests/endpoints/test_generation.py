@@ -65,7 +65,9 @@ def ask(served, *prefixes, **settings):
     return [item.decode() for item in served.call(arrays, signature)["text"]]
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm", "bidirectional"])
+@pytest.mark.parametrize(
+    "kind", ["gru", pytest.param("lstm", marks=pytest.mark.slow), "bidirectional"]
+)
 def test_the_savedmodel_writes_what_the_keras_model_writes(tmp_path, kind):
     elsewhere = kind in ("lstm", "bidirectional")
     n = 5 if kind == "bidirectional" else 12  # that one reads all anew for every letter

@@ -1,3 +1,4 @@
+import functools
 import io
 
 import numpy as np
@@ -14,9 +15,13 @@ RGBA = Image.fromarray(RANDOM.integers(0, 256, (9, 7, 4), dtype=np.uint8))
 OPAQUE = RGBA.convert("RGB")
 
 
-def decoded(content, channels, **options):
-    graph = tf.function(lambda encoded: decode_image(encoded, channels, **options))
-    return graph(tf.constant(content)).numpy()
+@functools.cache  # tracing takes a second
+def decoder(channels, background):
+    return tf.function(lambda encoded: decode_image(encoded, channels, background=background))
+
+
+def decoded(content, channels, background=0):
+    return decoder(channels, background)(tf.constant(content)).numpy()
 
 
 def blended(image, background):

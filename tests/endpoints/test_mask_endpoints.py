@@ -120,6 +120,12 @@ def test_pictures_are_stretched_where_those_of_the_training_were(model):
     assert (found["mask"][0].numpy() == mask).mean() > 0.8
 
 
+@pytest.fixture(scope="module")
+def of_bytes(model):
+    default, _ = image_segmenter(height=8, width=8, stride=4)
+    return tf.function(default.build(model, ASSETS), autograph=False)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -129,12 +135,10 @@ def test_pictures_are_stretched_where_those_of_the_training_were(model):
         (encoded(Image.new("RGB", (9, 9)))[:60], "."),
     ],
 )
-def test_strange_bytes_are_refused(serve, model, content, message):
-    default, _ = image_segmenter(height=8, width=8, stride=4)
-    graph = tf.function(default.build(model, ASSETS), autograph=False)
+def test_strange_bytes_are_refused(of_bytes, content, message):
     good = encoded(painted(8, 8)[0])
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        graph(image_bytes=tf.constant([good, content], tf.string))
+        of_bytes(image_bytes=tf.constant([good, content], tf.string))
 
 
 def test_pixels_of_another_size_are_refused(model):

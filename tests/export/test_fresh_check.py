@@ -165,6 +165,7 @@ def test_the_fresh_process_has_the_tensorflow_of_this_one_however_it_is_installe
         assert (code, there, alone) == (0, here, True), way
 
 
+@pytest.mark.slow
 def test_a_library_beside_tensorflow_is_not_imported_by_the_fresh_process(
     installed, exported, tmp_path
 ):

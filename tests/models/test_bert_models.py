@@ -1,6 +1,5 @@
 """BERT: the book's shapes and numbers of parameters, padding, saving, heads, parity by hand."""
 
-import subprocess
 import sys
 
 import keras
@@ -9,6 +8,7 @@ import pytest
 
 from kerasd2l import models
 from kerasd2l.testing import check_layer, check_model
+from kerasd2l.testing.elsewhere import with_keras
 
 SIZES = {
     "vocab_size": 19,
@@ -59,7 +59,7 @@ def test_the_book_pretrains_five_million_parameters():
     assert model.count_params() == 5_632_546
 
 
-def test_base_and_large_have_the_published_sizes_and_counting_them_takes_no_memory():
+def test_base_and_large_have_the_published_sizes_and_counting_them_takes_no_memory(tmp_path):
     program = r"""
 import re, keras
 from kerasd2l import models
@@ -77,10 +77,11 @@ with keras.StatelessScope(initialize_variables=False):
         print(encoder, model.count_params())
 print((peak() - before) // 1024)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    base, large, megabytes = done.stdout.strip().splitlines()[-3:]
+    script = tmp_path / "count.py"
+    script.write_text(f"import sys\nsys.path[:] = {sys.path!r}\n{program}")
+    code, said = with_keras()(str(script), "")
+    assert code == 0, said
+    base, large, megabytes = said.strip().splitlines()[-3:]
     # bert-base-uncased and bert-large-uncased as published: the encoder with its hidden layer, and
     # with both tasks
     assert base == "109482240 110106428"

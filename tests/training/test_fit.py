@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -253,10 +254,9 @@ def test_a_damaged_model_of_a_finished_run_is_made_again_from_its_checkpoint(tmp
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"epochs": "many"}', "3"])
 def test_a_summary_that_says_nothing_is_written_again(content, done, tmp_path):
-    path = tmp_path / "run"
-    fit(recipe(epochs=1), run_in(path), SOURCE)
+    path = shutil.copytree(done[0], tmp_path / "run")
     (path / "summary.json").write_text(content)
-    assert fit(recipe(epochs=1), run_in(path), SOURCE, resume=True)["epochs"] == 1
+    assert fit(recipe(), run_in(path), SOURCE, resume=True)["epochs"] == done[1]["epochs"]
 
 
 def test_what_a_killed_run_was_writing_is_cleared_at_the_next_start(tmp_path):

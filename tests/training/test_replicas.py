@@ -41,7 +41,10 @@ def on_one():
     return on_one
 
 
-@pytest.mark.parametrize(("case", "replicas"), [*((case, 2) for case in CASES), ("batch_norm", 4)])
+@pytest.mark.parametrize(
+    ("case", "replicas"),
+    [*((case, 2) for case in CASES), pytest.param("batch_norm", 4, marks=pytest.mark.slow)],
+)
 def test_replicas_equal_one_device(on_one, case, replicas):
     one, history_of_one = on_one(case)
     make, kind = CASES[case]
