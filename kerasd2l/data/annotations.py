@@ -240,7 +240,8 @@ def _labelled(
 ) -> Labelled:
     """Return the objects that are right."""
     sides = np.array([*size, *size], float)
-    ids, boxes, masks = [], [], []
+    ids, boxes = [], []
+    masks: list[Any] = []
     shapes = objects.masks or (None,) * len(objects.names)
     each = zip(objects.names, objects.boxes, shapes, strict=True)
     for place, (name, box, shape) in enumerate(each, start=1):
