@@ -101,7 +101,7 @@ SMALL_ARGUMENTS = {
     "computer_vision/tiny_ssd": {"resize": 128, "learning_rate": 0.01},
     "computer_vision/train_with_data_aug": {
         "width": 0.125,
-        "depths": "1,1",
+        "depths": "1",
         "crop_scale": 0.5,
         "learning_rate": 1e-4,
     },

@@ -156,6 +156,7 @@ def program(home, *words):
     )
 
 
+@pytest.mark.slow
 def test_a_run_under_other_settings_has_the_same_numbers(tmp_path):
     words = ["train", "mlp", "--data", "builtin", "--epochs", "1", "--limit-steps", "1", "--json"]
     home = keras_home(tmp_path, **OTHERS, backend="torch")

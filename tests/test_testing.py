@@ -317,6 +317,7 @@ def test_a_script_that_dies_is_told_from_a_process_that_dies(tmp_path):
         broken(str(script), "")
 
 
+@pytest.mark.slow
 def test_the_fresh_process_ends_with_the_one_that_started_it(tmp_path):
     code = (
         "from kerasd2l.testing.elsewhere import Elsewhere\n"

@@ -38,10 +38,15 @@ def masked_softmax(inputs: Any, valid_lens: Any = None, *, mask: Any = None) -> 
     scores = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
     keep = seen(valid_lens, mask, ops.shape(inputs)[-1], len(inputs.shape))
     if keep is None:
-        return ops.cast(ops.softmax(scores, axis=-1), inputs.dtype)
-    # the second `where` is for rows where nothing may be seen: theirs are all alike
-    weights = ops.where(keep, ops.softmax(ops.where(keep, scores, LOWEST), axis=-1), 0.0)
+        return ops.cast(_softmax(scores), inputs.dtype)
+    # the outer `where` is for rows where nothing may be seen: theirs are all alike
+    weights = ops.where(keep, _softmax(ops.where(keep, scores, LOWEST)), 0.0)
     return ops.cast(weights, inputs.dtype)
+
+
+def _softmax(scores: Any) -> Any:
+    """Return the softmax over the last axis; of a single key, of which Keras warns, it is 1."""
+    return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
 
 
 LOWEST = -1e30  # far below any score, and no infinity: infinities have no differences

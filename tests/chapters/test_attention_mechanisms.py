@@ -26,6 +26,7 @@ def test_keys_that_are_all_alike_give_the_means_that_the_book_prints():
     np.testing.assert_allclose(answers, [4.5, 14.5], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_kernel_regression_is_a_weighted_mean_and_its_width_is_learned():
     """Section: nadaraya-watson."""
     result = shown("nadaraya_watson")

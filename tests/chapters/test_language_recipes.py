@@ -124,6 +124,7 @@ def test_a_training_that_was_stopped_in_an_epoch_ends_as_one_that_was_not(tmp_pa
     assert_same(values(resumed), values(whole), 1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_keep_the_states_of_their_rows_also_when_they_resume(tmp_path):
     summary, alone = train(tmp_path / "one", "gru_lm")
     strategy = make_strategy("mirrored", replicas=2)

@@ -206,6 +206,7 @@ def test_diabetes_answers_measurements(tmp_path, no_real_data):
         assert code == 1 and message in output
 
 
+@pytest.mark.slow
 def test_mnist_mlp_answers_a_picture(tmp_path, no_real_data):
     path, model, accuracy = served(
         "mnist_mlp", tmp_path, epochs=4, learning_rate=0.05, batch_size=16

@@ -173,6 +173,7 @@ def trained(tmp_path_factory):
     return summary, run, path
 
 
+@pytest.mark.slow
 def test_it_learns(trained):
     summary, _, _ = trained
     assert summary["examples"] == {

@@ -87,6 +87,7 @@ def test_train_and_answer(name, arguments, folder, tmp_path):
     assert said == [CLASSES[i] for i in answer["class_ids"].numpy()]
 
 
+@pytest.mark.slow
 def test_train_export_and_predict_on_the_command_line(folder, tmp_path):
     """What is learned from one's own pictures is right, and is told in the folders' names."""
     words = ["train", "mnist_mlp", "--data", "files", "--data-dir", folder, "--batch-size", 3]

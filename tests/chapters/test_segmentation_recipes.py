@@ -59,6 +59,7 @@ def call(*words):
     return result.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_tells_the_iou_of_each_class(trained):
     words = ("evaluate", trained / "run", "--limit-steps=2", "--json")
     metrics = json.loads(call(*words))["metrics"]

@@ -269,3 +269,11 @@ def test_a_batch_of_no_examples_passes_through():
     assert weights.shape == (0, 3, 4)
     x = np.zeros((0, 3, 8), "float32")
     assert layers.MultiHeadAttention(8, 2)(x, valid_lens=np.zeros(0, "int32")).shape == (0, 3, 8)
+
+
+def test_softmax_of_a_single_key_is_one_without_a_word(recwarn):
+    keep = np.array([[[True]], [[False]]])
+    found = layers.masked_softmax(np.full((2, 1, 1), 7.0, "float32"), mask=keep)
+    assert np.asarray(found).ravel().tolist() == [1.0, 0.0]
+    assert np.asarray(layers.masked_softmax(np.zeros((1, 1, 1)))).item() == 1.0
+    assert not recwarn.list

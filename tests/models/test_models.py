@@ -256,6 +256,7 @@ def own_step_recipe(**changes):
     return Recipe(**values | changes)
 
 
+@pytest.mark.slow
 def test_a_model_with_an_own_train_step_goes_through_the_whole_corridor(tmp_path):
     recipe = own_step_recipe()
     summary = check_recipe(recipe, tmp_path, source=None, limit_steps=4)

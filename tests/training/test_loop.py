@@ -240,6 +240,7 @@ def test_slow_steps_are_asked_more_often():
     assert pauses[-1] < 1.5
 
 
+@pytest.mark.slow
 def test_slow_evaluations_are_asked_more_often():
     class Slow(small.OwnStep):
         def test_step(self, data):

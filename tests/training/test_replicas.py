@@ -173,6 +173,7 @@ def test_xla_on_one_device_and_refused_on_two():
         small.train(lambda: small.pictures(jit_compile=True), small.data(), replicas=2)
 
 
+@pytest.mark.slow
 def test_dropout_on_replicas_trains_and_resumes(tmp_path):
     """Replicas draw other masks than one device would, but the same ones after a resume."""
     from kerasd2l.training import Checkpoints

@@ -79,7 +79,8 @@ class RegionDetector(keras.Model):
 
     def call(self, inputs, training=False):
         outputs = self.regions(inputs, training)
-        return outputs | self.judge(outputs["features"], outputs["proposals"], training)
+        # As in inference: training learns from other regions, and leaves this out of its graph.
+        return outputs | self.judge(outputs["features"], outputs["proposals"], False)
 
     def judge(self, features: Any, boxes: Any, training: bool) -> dict[str, Any]:
         """Return "classes" (B, R, K + 1), the background first, and "offsets" (B, R, K, 4)."""
