@@ -205,6 +205,11 @@ def real_objects(labels: Any) -> tuple[Any, Any]:
     return ops.where(real[..., None], labels, ops.zeros_like(labels)), real
 
 
+def with_one_more(x: Any) -> Any:
+    """Add a row of zeros to (B, G, ...): where G is 0 there is one to look at."""
+    return ops.pad(x, ((0, 0), (0, 1), *[(0, 0)] * (len(x.shape) - 2)))
+
+
 @as_one_graph
 def _target(priors, labels):
     if not labels.shape[1]:  # unknown or 0: the maximum needs an object to begin with

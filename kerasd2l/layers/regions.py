@@ -15,7 +15,7 @@ class _Regions(keras.layers.Layer):
     """What both layers share: boxes as parts of the picture become places on the feature map."""
 
     def __init__(self, pool_size: int | tuple[int, int] = 7, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # half precision would move the boxes
         self.pool_size = per_axis("pool_size", pool_size, 2)
 
     def get_config(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class RoIPooling(_Regions):
         boxes: (B, R, 4) float, corners as parts of the picture; they may reach out of it.
 
     Returns:
-        (B, R, h, w, C), same dtype as inputs; 0 in bins that lie outside the map.
+        (B, R, h, w, C), of the layer's compute dtype; 0 in bins that lie outside the map.
 
     Raises:
         ValueError: `pool_size` below 1, or shapes that are not those above.
@@ -80,6 +80,7 @@ class RoIPooling(_Regions):
     """
 
     def call(self, inputs, boxes):
+        inputs = ops.cast(inputs, self.compute_dtype)
         rows, columns = (_bins(*axis) for axis in self.axes(inputs, boxes))
         (top, bottom, row_level), (left, right, column_level) = rows, columns  # each (B, R, bins)
         batch, height, width = ops.shape(inputs)[:3]
@@ -161,7 +162,7 @@ class RoIAlign(_Regions):
         boxes: (B, R, 4) float, corners as parts of the picture; they may reach out of it.
 
     Returns:
-        (B, R, h, w, C), same dtype as inputs; samples outside the map count as 0.
+        (B, R, h, w, C), of the layer's compute dtype; samples outside the map count as 0.
 
     Raises:
         ValueError: `pool_size` or `sampling_ratio` below 1, or shapes that are not those above.
@@ -191,6 +192,7 @@ class RoIAlign(_Regions):
         return super().get_config() | more
 
     def call(self, inputs, boxes):
+        inputs = ops.cast(inputs, self.compute_dtype)
         rows, columns = (self._weights(*axis) for axis in self.axes(inputs, boxes))
         rows, columns = ops.cast(rows, inputs.dtype), ops.cast(columns, inputs.dtype)
         x = ops.einsum("brph,bhwc->brpwc", rows, inputs)  # (B, R, h, W, C)

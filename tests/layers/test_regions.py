@@ -137,3 +137,13 @@ def test_boxes_of_another_shape_are_refused():
         RoIAlign(2)(BOOK_X, np.zeros((1, 2, 5)))
     with pytest.raises(ValueError, match="`pool_size` must be a whole number"):
         RoIPooling(0)
+
+
+@pytest.mark.parametrize("layer", [RoIAlign, RoIPooling])
+def test_half_precision_leaves_the_boxes_where_they_are(layer):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 100, (1, 300, 300, 1)).astype("float32")  # whole numbers: exact in half
+    box = np.float32([[[0.9045, 0.9045, 0.9495, 0.9495]]])  # not a multiple of 1/256
+    exact = np.asarray(layer(2)(x, box))
+    half = np.asarray(layer(2, dtype="mixed_bfloat16")(x, box)).astype("float32")
+    np.testing.assert_allclose(half, exact, rtol=0.02)

@@ -7,7 +7,7 @@ import small
 
 from kerasd2l import layers, models
 from kerasd2l.data import pipeline
-from kerasd2l.models.vision.region_detector import corners_of
+from kerasd2l.layers.cells import real_objects
 from kerasd2l.recipe import Data, TensorSpec
 
 PIXELS = np.random.default_rng(0).random((2, 64, 64, 3)).astype("float32")
@@ -60,7 +60,8 @@ def sampled_and_judged(outputs, **options):
 
 def test_regions_that_are_learned_from(outputs):
     _, boxes, number, objects, counts, _ = sampled_and_judged(outputs)
-    corners, real = (np.asarray(x) for x in corners_of(OBJECTS))
+    labels, real = (np.asarray(x) for x in real_objects(OBJECTS))
+    corners = labels[..., 1:]
     for i in (0, 1):
         regions = np.concatenate([corners[i][real[i]], outputs["proposals"][i, :15]])
         assert counts[i].sum() == len(regions)  # all of them, the objects themselves among them
@@ -119,7 +120,7 @@ def test_losses_of_the_proposals_by_the_formula(outputs):
     of_objects, of_boxes = (np.asarray(x) for x in net().rpn_losses(OBJECTS, outputs, True))
     anchors = outputs["anchors"][0]  # 4 x 4 pixels, 5 anchors each: all of them are learned from
     own = np.asarray(
-        layers.match_regions(corners_of(OBJECTS)[0], anchors[None], 0.7, 0.3, best=True)
+        layers.match_regions(real_objects(OBJECTS)[0][..., 1:], anchors[None], 0.7, 0.3, best=True)
     )
     assert (own >= 0).any(1).all() and (own == -2).any()
     for i in (0, 1):
@@ -210,3 +211,28 @@ def test_one_step_is_the_same_on_two_replicas(name):
     for w, a, b in zip(*(x.trainable_weights for x in (before, one, two)), strict=True):
         moved = np.abs(np.asarray(a) - np.asarray(w)).max()
         assert np.abs(np.asarray(a) - np.asarray(b)).max() <= 0.02 * moved + 1e-6, w.path
+
+
+@pytest.mark.parametrize("kind", ["faster", "mask"])
+@pytest.mark.parametrize("row", [None, [0, np.nan, 0.3, 0.6, 0.6], [0, 0.3, 0.3, 0.3, 0.6]])
+def test_what_is_no_object_is_as_if_it_were_not_there(kind, row):
+    x = PIXELS[:1].repeat(2, axis=0)
+    model = (
+        net()
+        if kind == "faster"
+        else models.MaskRCNN(
+            2, mask_filters=(8,), depths=(1, 1), width=0.25, head_units=16, num_proposals=20, **ALL
+        )
+    )
+    given = model(x, training=False)
+
+    def parts(labels):
+        y = np.array([labels, labels], "float32").reshape(2, -1, 5)
+        masks = np.ones((*y.shape[:2], 4, 4), "float32")
+        y = y if kind == "faster" else {"boxes": y, "masks": masks}
+        return [np.asarray(part) for part in model.losses_of(y, given, False)]
+
+    none = parts([[-1] * 5])
+    assert np.isfinite(none).all()
+    given_rows = [] if row is None else [row]
+    np.testing.assert_allclose(parts(given_rows), none, rtol=1e-5, atol=1e-6)

@@ -18,13 +18,12 @@ from kerasd2l.layers import (
     propose,
     sample_regions,
 )
+from kerasd2l.layers.cells import real_objects, with_one_more
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
-from kerasd2l.models.vision.fast_rcnn import FastRCNN
-from kerasd2l.models.vision.region_detector import corners_of
+from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, FastRCNN
 
-SIZES, RATIOS = (0.125, 0.25, 0.5), (1.0, 2.0, 0.5)
 _HIGH, _LOW = 0.7, 0.3  # IoU of anchors with an object, and of background
 
 
@@ -157,7 +156,7 @@ class FasterRCNN(FastRCNN):
 
     def rpn_losses(self, labels: Any, outputs: dict[str, Any], training: bool) -> tuple[Any, Any]:
         """Return the losses of objectness and of boxes of each picture, (B,) each."""
-        boxes, _ = corners_of(labels)
+        boxes = real_objects(labels)[0][..., 1:]
         own = match_regions(boxes, outputs["anchors"], _HIGH, _LOW, best=True)
         seed = self.draws if training else 1
         rows, counts = sample_regions(own, self.anchors_learned, 0.5, seed)
@@ -165,7 +164,7 @@ class FasterRCNN(FastRCNN):
         positive = counts & (number >= 0)
         logits = take_rows(outputs["objectness"], rows)
         class_losses = sigmoid_losses(ops.cast(positive, "float32"), logits)
-        objects = take_rows(boxes, ops.maximum(number, 0))
+        objects = take_rows(with_one_more(boxes), ops.maximum(number, 0))
         offsets = offset_boxes(ops.take(outputs["anchors"][0], rows, axis=0), objects)
         errors = smooth_l1(offsets, take_rows(outputs["anchor_offsets"], rows), self.smooth_beta)
         losses = (

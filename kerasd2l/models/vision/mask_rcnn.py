@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import Conv2D, RoIAlign, TransposedConv2D
+from kerasd2l.layers.cells import with_one_more
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
@@ -227,7 +228,7 @@ class MaskRCNN(FasterRCNN):
     def mask_targets(self, masks: Any, boxes: Any, number: Any, objects: Any) -> Any:
         """Return the objects' masks as they are inside the regions, (B, R, 28, 28) in [0, 1]."""
         masks = ops.cast(ops.convert_to_tensor(masks), "float32")
-        own = take_rows(masks, ops.maximum(number, 0))  # (B, R, m, m)
+        own = take_rows(with_one_more(masks), ops.maximum(number, 0))  # (B, R, m, m)
         own = ops.reshape(own, (-1, *masks.shape[2:], 1))
         corners = objects[..., 1:]
         origin = ops.concatenate((corners[..., :2], corners[..., :2]), axis=-1)

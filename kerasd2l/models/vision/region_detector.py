@@ -9,6 +9,7 @@ from keras import ops
 
 from kerasd2l.detection_losses import smooth_l1
 from kerasd2l.layers import improved, match_regions, offset_boxes, sample_regions
+from kerasd2l.layers.cells import real_objects, with_one_more
 from kerasd2l.layers.proposals import BETWEEN
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
@@ -122,14 +123,15 @@ class RegionDetector(keras.Model):
             boxes (B, M, 4); number (B, M), of its object, below 0 for the background; the objects
             themselves (B, M, 5); which of them count (B, M) bool.
         """
-        own_boxes, real = corners_of(labels)
+        labels, real = real_objects(labels)
+        own_boxes = labels[..., 1:]
         regions = ops.concatenate((own_boxes, outputs["proposals"]), axis=1)
         there = ops.concatenate((real, outputs["there"]), axis=1)
         own = ops.where(there, match_regions(own_boxes, regions, 0.5), BETWEEN)
         seed = self.draws if training else 0
         rows, counts = sample_regions(own, self.num_samples, self.positive_share, seed)
         boxes, number = (ops.stop_gradient(take_rows(x, rows)) for x in (regions, own))
-        objects = take_rows(labels, ops.maximum(number, 0))
+        objects = take_rows(with_one_more(labels), ops.maximum(number, 0))
         return boxes, ops.where(counts, number, BETWEEN), objects, counts
 
     def judged(self, boxes, number, objects, counts, found) -> tuple[Any, Any]:
@@ -172,13 +174,3 @@ class RegionDetector(keras.Model):
     def get_config(self):
         names = ("num_classes", "num_samples", "positive_share", "smooth_beta", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def corners_of(labels: Any) -> tuple[Any, Any]:
-    """Return the corners (B, G, 4) of labels (B, G, 5), 0 for what is no object, and what is one.
-
-    A box without area is none.
-    """
-    boxes = labels[..., 1:]
-    real = (labels[..., 0] >= 0) & ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
-    return ops.where(real[..., None], boxes, 0.0), real

@@ -17,6 +17,7 @@ from kerasd2l.layers.cells import (
     cell_priors,
     cell_target,
     real_objects,
+    with_one_more,
 )
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
@@ -171,7 +172,7 @@ class YOLO(keras.Model):
         boxes = cell_boxes(priors, offsets)
         overlap = ops.max(box_iou(ops.stop_gradient(boxes), objects[..., 1:]), axis=-1, initial=0.0)
         counts = mine | (overlap <= self.ignore_iou)
-        objects = take_rows(_with_one_more(objects), ops.maximum(number, 0))  # (B, A, 5)
+        objects = take_rows(with_one_more(objects), ops.maximum(number, 0))  # (B, A, 5)
         if self.box_loss == "giou":
             box_losses = giou_loss(objects[..., 1:], boxes)
         else:
@@ -216,11 +217,6 @@ def checked_shapes(shapes: Sequence[Sequence[float]]) -> list[list[float]]:
             f"Received: shapes={shapes}."
         )
     return [[float(w), float(h)] for w, h in sizes]
-
-
-def _with_one_more(objects: Any) -> Any:
-    """Add a row that is no object, so that there is one to look at."""
-    return ops.pad(objects, ((0, 0), (0, 1), (0, 0)))
 
 
 def _sum_where(condition: Any, losses: Any) -> Any:

@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasd2l.layers import AdaptiveAveragePooling2D, Conv2D, box_center_to_corner, box_iou
 from kerasd2l.layers.boxes import box_corner_to_center
-from kerasd2l.layers.cells import cell_priors, in_cells, real_objects
+from kerasd2l.layers.cells import cell_priors, in_cells, real_objects, with_one_more
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.models.sequence.recurrent_stack import check_sizes
 from kerasd2l.models.vision.darknet import FILTERS, Darknet, darknet_maps
@@ -148,8 +148,7 @@ class YOLOv1(keras.Model):
         """
         priors = self._priors()
         labels = ops.cast(ops.convert_to_tensor(labels), "float32")
-        labels = ops.pad(labels, ((0, 0), (0, 1), (0, 0)))  # so that there is a row to look at
-        objects, real = real_objects(labels)
+        objects, real = real_objects(with_one_more(labels))
         here = in_cells(priors[0], objects[..., 1:]) & real[..., None]  # (B, G, S * S)
         mine = ops.cast(ops.any(here, axis=1), "float32")  # (B, S * S)
         first = ops.argmax(ops.cast(here, "int32"), axis=1)
