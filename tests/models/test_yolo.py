@@ -101,7 +101,7 @@ def test_loss_of_yolo_is_that_of_loops(predicted, box_loss):
     assert expected[2, 0] == expected[2, 2] == 0 < expected[2, 1]
     loss = float(net.compute_loss(y=OBJECTS, y_pred=predicted))
     assert loss == pytest.approx(expected.sum(1).mean(), rel=1e-4)
-    assert float(net.box_error.result()) == pytest.approx(expected[:, 0].mean(), rel=1e-4)
+    assert float(net.parts["box_error"].result()) == pytest.approx(expected[:, 0].mean(), rel=1e-4)
     weights = np.array([2.0, 0.0, 1.0], "float32")
     weighted = float(net.compute_loss(y=OBJECTS, y_pred=predicted, sample_weight=weights))
     assert weighted == pytest.approx((weights * expected.sum(1)).mean(), rel=1e-4)

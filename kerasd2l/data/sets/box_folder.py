@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kerasd2l.data import annotation_tree, box_batches, decoded, pipeline
@@ -10,7 +12,7 @@ from kerasd2l.data.annotation_tree import LAYOUTS, Found
 from kerasd2l.data.annotations import Labelled, Problems, check
 from kerasd2l.data.sets import scenes
 from kerasd2l.data.source import DataError, Source, class_names_of, own_folder, shown
-from kerasd2l.recipe import Data
+from kerasd2l.recipe import Data, TensorSpec
 
 NAME = "box_folder"
 
@@ -61,17 +63,38 @@ def load(
         return scenes.load_boxes(
             source, batch_size=batch_size, resize=resize, max_objects=max_objects
         )
-    splits, class_names, left_out = read(own_folder(source, NAME, LAYOUTS), source)
+    found = read(own_folder(source, NAME, LAYOUTS), source)
+    make = functools.partial(
+        box_batches.from_pictures, batch_size=batch_size, resize=size, memory=memory
+    )
+    return data_of(found, source, make, max_objects, features=box_batches.features(*size))
+
+
+def data_of(
+    found: tuple[dict[str, list[Labelled]], list[str], list[str]],
+    source: Source,
+    make: Callable[..., pipeline.Batches],
+    max_objects: int | None,
+    *,
+    features: Mapping[str, TensorSpec],
+) -> Data:
+    """Make the data of what `read` found.
+
+    Args:
+        found: pictures of each split, names of the classes, what was left out.
+        source: seed, and whether broken pictures are skipped.
+        make: (pictures, max_objects, seed, skipped) -> batches.
+        max_objects: int, objects of a picture; None: the most that there are.
+        features: of one example.
+    """
+    splits, class_names, left_out = found
     skipped = left_out if source.skip_broken else None
     most = max(len(one.class_ids) for labelled in splits.values() for one in labelled)
     batches = {
-        split: box_batches.from_pictures(
+        split: make(
             labelled,
-            batch_size=batch_size,
-            resize=size,
             max_objects=max_objects or most,
             seed=source.seed if split == "train" else None,
-            memory=memory,
             skipped=skipped,
         )
         for split, labelled in splits.items()
@@ -80,7 +103,7 @@ def load(
         batches["train"],
         valid=batches.get("valid"),
         test=batches.get("test"),
-        features=box_batches.features(*size),
+        features=features,
         assets={"class_names": class_names}
         | ({} if skipped is None else {"skipped_pictures": skipped}),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from kerasd2l.data import (
     annotation_tree,
     box_batches,
@@ -64,30 +66,22 @@ def load(
         raise ValueError("`resize` must be given: pictures of one's own have different sizes.")
     if mask_size < 2:
         raise ValueError(f"`mask_size` must be at least 2. Received: mask_size={mask_size}.")
-    options = {"batch_size": batch_size, "mask_size": mask_size}
     if source.kind == "builtin":
-        return scene_instances.load(source, resize=size, max_objects=max_objects, **options)
-    root = own_folder(source, NAME, f"pictures with masks: {annotation_tree.MASKS}")
-    splits, class_names, left_out = box_folder.read(root, source, masks=True)
-    skipped = left_out if source.skip_broken else None
-    most = max(len(one.class_ids) for labelled in splits.values() for one in labelled)
-    batches = {
-        split: instance_batches.from_pictures(
-            labelled,
+        return scene_instances.load(
+            source,
+            batch_size=batch_size,
             resize=size,
-            max_objects=max_objects or most,
-            seed=source.seed if split == "train" else None,
-            memory=memory,
-            skipped=skipped,
-            **options,
+            max_objects=max_objects,
+            mask_size=mask_size,
         )
-        for split, labelled in splits.items()
-    }
-    return pipeline.make_data(
-        batches["train"],
-        valid=batches.get("valid"),
-        test=batches.get("test"),
-        features=box_batches.features(*size),
-        assets={"class_names": class_names}
-        | ({} if skipped is None else {"skipped_pictures": skipped}),
+    root = own_folder(source, NAME, f"pictures with masks: {annotation_tree.MASKS}")
+    found = box_folder.read(root, source, masks=True)
+    make = functools.partial(
+        instance_batches.from_pictures,
+        batch_size=batch_size,
+        mask_size=mask_size,
+        resize=size,
+        memory=memory,
     )
+    features = box_batches.features(*size)
+    return box_folder.data_of(found, source, make, max_objects, features=features)

@@ -150,7 +150,7 @@ class FasterRCNN(FastRCNN):
             "there": there,
         }
 
-    def losses_of(self, y, outputs, training):
+    def losses_of(self, y, outputs, training=True):
         labels = ops.cast(ops.convert_to_tensor(y), "float32")
         return *self.rpn_losses(labels, outputs, training), *super().losses_of(y, outputs, training)
 

@@ -67,7 +67,7 @@ class MaskRCNN(FasterRCNN):
         He et al., Mask R-CNN, 2017.
     """
 
-    part_names = (*FasterRCNN.part_names, "mask_loss")
+    part_names: tuple[str, ...] = (*FasterRCNN.part_names, "mask_loss")
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class MaskRCNN(FasterRCNN):
         there = ops.cast(class_ids >= 0, "float32")[..., None, None]
         return there * ops.sigmoid(self.mask_logits(maps, boxes, ops.maximum(class_ids, 0)))
 
-    def losses_of(self, y, outputs, training):
+    def losses_of(self, y, outputs, training=True):
         labels = ops.cast(ops.convert_to_tensor(y["boxes"]), "float32")
         boxes, number, objects, counts = self.sampled(labels, outputs, training)
         found = self.judge(outputs["features"], boxes, training)

@@ -13,10 +13,10 @@ from kerasd2l.layers.cells import real_objects, with_one_more
 from kerasd2l.layers.proposals import BETWEEN
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
-from kerasd2l.models.vision.single_shot import OfEachPicture
+from kerasd2l.models.vision.detector import Detector
 
 
-class RegionDetector(keras.Model):
+class RegionDetector(Detector):
     """Say of each region which class it has, and for each class a better box.
 
     Learned from M regions of a picture, drawn at random, at most a share of them with an object
@@ -63,7 +63,6 @@ class RegionDetector(keras.Model):
         self.class_head = self.dense(num_classes + 1, 0.01, 1, "classes")
         self.box_head = self.dense(4 * num_classes, 0.001, 2, "offsets")
         self.draws = keras.random.SeedGenerator(drawn(seed, 3))
-        self.parts = {part: keras.metrics.Mean(name=part) for part in self.part_names}
 
     def dense(self, units: int, deviation: float, number: int, name: str) -> keras.layers.Layer:
         """Make a head with small random weights, as the papers have them."""
@@ -90,27 +89,7 @@ class RegionDetector(keras.Model):
         offsets = ops.reshape(self.box_head(x), (batch, count, self.num_classes, 4))
         return {"classes": self.class_head(x), "offsets": offsets}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Compute the mean loss of a batch, and take note of its parts.
-
-        Args:
-            x: not looked at.
-            y: (B, G, 5), class and corners of each object, class -1 for none.
-            y_pred: what the model gives.
-            sample_weight: (B,) float or None.
-            training: bool; in evaluation the same regions are drawn each time.
-
-        Returns:
-            () float.
-        """
-        parts = self.losses_of(y, y_pred, training)
-        for name, part in zip(self.part_names, parts, strict=True):
-            self.parts[name].update_state(part)
-        losses = sum(parts) + sum(self.losses)  # of the weights, where there are such
-        return OfEachPicture()(losses, losses, sample_weight)
-
-    def losses_of(self, y: Any, outputs: dict[str, Any], training: bool) -> tuple[Any, ...]:
-        """Return the loss of each picture in parts, (B,) each, as `part_names` names them."""
+    def losses_of(self, y, outputs, training=True):
         labels = ops.cast(ops.convert_to_tensor(y), "float32")
         boxes, number, objects, counts = self.sampled(labels, outputs, training)
         found = self.judge(outputs["features"], boxes, training)

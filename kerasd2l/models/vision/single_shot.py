@@ -11,6 +11,7 @@ from keras import ops
 from kerasd2l.detection_losses import focal_loss, smooth_l1
 from kerasd2l.layers import Conv2D, multibox_prior, multibox_target, offset_inverse
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
+from kerasd2l.models.vision.detector import OfEachPicture
 
 # The book's anchors for five maps: sides as parts of the picture's height, width over height.
 SIZES = ((0.2, 0.272), (0.37, 0.447), (0.54, 0.619), (0.71, 0.79), (0.88, 0.961))
@@ -117,13 +118,6 @@ def uniform(seed: int | None = None) -> keras.initializers.Initializer:
     U(-b, b), b = 1 / sqrt(what a weight is summed over). Biases are zero here.
     """
     return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed)
-
-
-class OfEachPicture(keras.losses.Loss):
-    """The mean of losses (B,) as Keras takes it: on replicas each one's has its share."""
-
-    def call(self, y_true, y_pred):
-        return y_pred
 
 
 class SingleShotDetector(keras.Model):

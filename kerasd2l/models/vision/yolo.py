@@ -23,8 +23,9 @@ from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes
 from kerasd2l.models.vision.darknet import DARKNET_53, FILTERS, Darknet, darknet_maps
+from kerasd2l.models.vision.detector import Detector
 from kerasd2l.models.vision.image_network import LAST, scaled
-from kerasd2l.models.vision.single_shot import OfEachPicture, uniform
+from kerasd2l.models.vision.single_shot import uniform
 
 _MAPS = 3
 # The paper's nine shapes, found in COCO: pixels of pictures of 416 x 416.
@@ -34,7 +35,7 @@ _RARE = -4.6  # logit of 0.01: at first hardly any box is an object
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
-class YOLO(keras.Model):
+class YOLO(Detector):
     """A detector whose boxes lie in the cells of three grids, with an "objectness" of their own.
 
     loss = mean over pictures of the sums of: the error of boxes that have an object; the
@@ -82,6 +83,8 @@ class YOLO(keras.Model):
         Redmon, Farhadi, YOLOv3: an incremental improvement, 2018.
     """
 
+    part_names: tuple[str, ...] = ("box_error", "objectness_error", "class_error")
+
     def __init__(
         self,
         num_classes: int,
@@ -107,9 +110,6 @@ class YOLO(keras.Model):
         self.box_loss, self.ignore_iou, self.seed = box_loss, ignore_iou, seed
         boxes = len(self.shapes) // _MAPS
         self.network = _network(depths, width, seed, boxes, 5 + num_classes)
-        self.box_error = keras.metrics.Mean(name="box_error")
-        self.objectness_error = keras.metrics.Mean(name="objectness_error")
-        self.class_error = keras.metrics.Mean(name="class_error")
 
     def build(self, input_shape):
         sides = [side for side in input_shape[1:3] if side is not None]
@@ -135,32 +135,13 @@ class YOLO(keras.Model):
             "classes": numbers[..., 5:],  # (B, A, K)
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Compute the mean loss of a batch, and take note of its three parts.
-
-        Args:
-            x: not looked at.
-            y: (B, G, 5), class and corners of each object, as `layers.cell_target` takes them.
-            y_pred: what the model gives.
-            sample_weight: (B,) float or None.
-            training: not looked at.
-
-        Returns:
-            () float.
-        """
-        parts = self.losses_of(y, y_pred)
-        metrics = (self.box_error, self.objectness_error, self.class_error)
-        for metric, part in zip(metrics, parts, strict=True):
-            metric.update_state(part)
-        losses = sum(parts) + sum(self.losses)  # of the weights, where there are such
-        return OfEachPicture()(losses, losses, sample_weight)
-
-    def losses_of(self, labels: Any, outputs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    def losses_of(self, labels, outputs, training=True):
         """Return the loss of each picture in three parts.
 
         Args:
             labels: (B, G, 5), class and corners of each object.
             outputs: what the model gives.
+            training: not looked at.
 
         Returns:
             Three times (B,) float: of boxes, of objectness, of classes.

@@ -14,12 +14,13 @@ from kerasd2l.layers.cells import cell_priors, in_cells, real_objects, with_one_
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.models.sequence.recurrent_stack import check_sizes
 from kerasd2l.models.vision.darknet import FILTERS, Darknet, darknet_maps
+from kerasd2l.models.vision.detector import Detector
 from kerasd2l.models.vision.image_network import scaled
-from kerasd2l.models.vision.single_shot import OfEachPicture, uniform
+from kerasd2l.models.vision.single_shot import uniform
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
-class YOLOv1(keras.Model):
+class YOLOv1(Detector):
     """A detector of S x S cells, each with N boxes, how sure it is of them, and K classes.
 
     loss = mean over pictures of the sums of squared errors: coord_weight times that of x, y,
@@ -69,6 +70,8 @@ class YOLOv1(keras.Model):
 
     least = 32  # pixels of a side
 
+    part_names: tuple[str, ...] = ("box_error", "confidence_error", "class_error")
+
     def __init__(
         self,
         num_classes: int,
@@ -94,9 +97,6 @@ class YOLOv1(keras.Model):
         self.depths, self.width, self.seed = list(depths), width, seed
         self.coord_weight, self.noobj_weight = coord_weight, noobj_weight
         self.network = _network(depths, width, grid, boxes, num_classes, seed)
-        self.box_error = keras.metrics.Mean(name="box_error")
-        self.confidence_error = keras.metrics.Mean(name="confidence_error")
-        self.class_error = keras.metrics.Mean(name="class_error")
 
     def build(self, input_shape):
         sides = [side for side in input_shape[1:3] if side is not None]
@@ -116,32 +116,13 @@ class YOLOv1(keras.Model):
             "classes": ops.reshape(numbers[..., last:], (batch, cells, self.num_classes)),
         }
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Compute the mean loss of a batch, and take note of its three parts.
-
-        Args:
-            x: not looked at.
-            y: (B, G, 5), class and corners of each object; rows of -1 fill up.
-            y_pred: what the model gives.
-            sample_weight: (B,) float or None.
-            training: not looked at.
-
-        Returns:
-            () float.
-        """
-        parts = self.losses_of(y, y_pred)
-        metrics = (self.box_error, self.confidence_error, self.class_error)
-        for metric, part in zip(metrics, parts, strict=True):
-            metric.update_state(part)
-        losses = sum(parts) + sum(self.losses)  # of the weights, where there are such
-        return OfEachPicture()(losses, losses, sample_weight)
-
-    def losses_of(self, labels: Any, outputs: dict[str, Any]) -> tuple[Any, Any, Any]:
+    def losses_of(self, labels, outputs, training=True):
         """Return the loss of each picture in three parts, weighted.
 
         Args:
             labels: (B, G, 5), class and corners of each object.
             outputs: what the model gives.
+            training: not looked at.
 
         Returns:
             Three times (B,) float: of boxes, of confidence, of classes.
