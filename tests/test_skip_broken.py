@@ -175,11 +175,17 @@ def test_a_published_set_refuses():
     assert "Did you mean lenet" in failure(2, "train", "lenett", "--skip-broken")
 
 
-@pytest.mark.parametrize("dataset", ["image_folder", "box_folder", "mask_folder", "instance_folder"])
-def test_every_folder_of_ones_own_may_be_read_so(dataset):
-    name = {"box_folder": "yolo", "mask_folder": "fcn", "instance_folder": "mask_rcnn"}
-    recipe = finding.load(name.get(dataset, "lenet"), dataset=dataset)
-    check_skip_broken(recipe, True)  # refuses nothing
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("lenet", "image_folder"),
+        ("yolo", "box_folder"),
+        ("fcn", "mask_folder"),
+        ("mask_rcnn", "instance_folder"),
+    ],
+)
+def test_every_folder_of_ones_own_may_be_read_so(name, dataset):
+    check_skip_broken(finding.load(name, dataset=dataset), True)  # refuses nothing
 
 
 # What else can be wrong with a folder, as the command line tells it
