@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -108,7 +109,8 @@ def mask_iou(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
         >>> mask_iou(np.array([[[1, 1, 0]]]), np.array([[[0, 1, 1]], [[1, 1, 0]]])).round(2)
         array([[0.33, 1.  ]])
     """
-    a, b = (np.reshape(part, (len(part), -1)).astype("float32") for part in (masks, others))
+    pixels = math.prod(masks.shape[1:])  # -1 is no size where there are no masks
+    a, b = (np.reshape(part, (len(part), pixels)).astype("float32") for part in (masks, others))
     shared = (a @ b.T).astype("float64")  # whole numbers are exact up to 2^24 pixels
     union = a.sum(1, dtype="float64")[:, None] + b.sum(1, dtype="float64") - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerasd2l import losses, metrics
-from kerasd2l.segmentation_metrics import MeanIoU
+from kerasd2l.segmentation_metrics import MeanIoU, mask_iou
 
 RANDOM = np.random.default_rng(0)
 
@@ -119,3 +119,9 @@ def test_accuracy_of_pixels_leaves_those_of_no_class_out():
     known = y != 255
     expected = (logits.argmax(-1) == y)[known].mean()
     assert float(metric.result()) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 2), (2, 0), (0, 0)])
+def test_overlaps_of_pictures_without_objects(first, second):
+    masks = (np.zeros((count, 3, 4), bool) for count in (first, second))
+    assert mask_iou(*masks).shape == (first, second)

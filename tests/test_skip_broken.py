@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kerasd2l import cli, finding
+from kerasd2l.cli.console import check_skip_broken
 from kerasd2l.data import DataError, Source, data_error_in
 from kerasd2l.data.sets import image_folder
 from kerasd2l.run import Run
@@ -172,6 +173,19 @@ def test_a_published_set_refuses():
     assert "published sets are read whole or not at all" in message
     assert "Use dataset=image_folder" in message
     assert "Did you mean lenet" in failure(2, "train", "lenett", "--skip-broken")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [
+        ("lenet", "image_folder"),
+        ("yolo", "box_folder"),
+        ("fcn", "mask_folder"),
+        ("mask_rcnn", "instance_folder"),
+    ],
+)
+def test_every_folder_of_ones_own_may_be_read_so(name, dataset):
+    check_skip_broken(finding.load(name, dataset=dataset), True)  # refuses nothing
 
 
 # What else can be wrong with a folder, as the command line tells it

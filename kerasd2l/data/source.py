@@ -21,7 +21,8 @@ from typing import Any, Literal, cast, get_args
 
 Kind = Literal["auto", "builtin", "files", "tfds", "download"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OWN_PICTURES = ("image_folder", "box_folder", "mask_folder")  # sets that are the user's own folder
+# sets that are the user's own folder
+OWN_PICTURES = ("image_folder", "box_folder", "mask_folder", "instance_folder")
 
 
 class DataError(Exception):

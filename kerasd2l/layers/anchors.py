@@ -34,9 +34,7 @@ def multibox_prior(data: Any, sizes: Sequence[float], ratios: Sequence[float]) -
         >>> multibox_prior(ops.zeros((1, 2, 2, 3)), [0.5], [1, 4])[0, :2].numpy().tolist()
         [[0.0, 0.0, 0.5, 0.5], [-0.25, 0.125, 0.75, 0.375]]
     """
-    for name, values in (("sizes", sizes), ("ratios", ratios)):
-        if not len(values) or not all(0 < float(v) < float("inf") for v in values):
-            raise ValueError(f"`{name}` must be positive numbers. Received: {name}={values}.")
+    check_prior(sizes, ratios)
     if len(data.shape) < 3:
         raise ValueError(
             "`data` must be pictures (..., H, W, C). "
@@ -159,6 +157,13 @@ def _put(own: Any, anchor_of: Any) -> Any:
     flat = ops.reshape(ops.pad(own, ((0, 0), (0, 1))), (-1,))
     flat = ops.scatter_update(flat, ops.reshape(place, (-1, 1)), ops.reshape(number, (-1,)))
     return ops.reshape(flat, (batch, width))[:, :anchors]
+
+
+def check_prior(sizes: Sequence[float], ratios: Sequence[float]) -> None:
+    """Refuse sizes and ratios of anchors that are missing or not positive."""
+    for name, values in (("sizes", sizes), ("ratios", ratios)):
+        if not len(values) or not all(0 < float(v) < float("inf") for v in values):
+            raise ValueError(f"`{name}` must be positive numbers. Received: {name}={values}.")
 
 
 def multibox_target(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:

@@ -156,3 +156,9 @@ def test_yolo_takes_the_shapes_of_its_training_boxes(caplog):
     assert "usual shapes of boxes: 0." in caplog.text
     given = finding.load("yolo", **small, shapes=(0.1, 0.2) * 3)
     assert given.model(loaded).shapes == [[0.1, 0.2]] * 3
+
+
+@pytest.mark.parametrize("number", [0, -3, 4])
+def test_shapes_are_as_many_for_each_map(number):
+    with pytest.raises(ValueError, match="`num_shapes` must be 3, 6, 9"):
+        finding.load("yolo", num_shapes=number)

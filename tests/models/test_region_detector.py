@@ -236,3 +236,11 @@ def test_what_is_no_object_is_as_if_it_were_not_there(kind, row):
     assert np.isfinite(none).all()
     given_rows = [] if row is None else [row]
     np.testing.assert_allclose(parts(given_rows), none, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [models.RCNN, models.FastRCNN, models.FasterRCNN, models.MaskRCNN])
+@pytest.mark.parametrize("name", ["sizes", "ratios"])
+def test_anchors_are_checked_at_the_door(make, name):
+    for numbers in ((), (0.0,), (0.5, float("nan"))):
+        with pytest.raises(ValueError, match=f"`{name}` must be positive numbers"):
+            make(2, width=0.125, **{name: numbers})

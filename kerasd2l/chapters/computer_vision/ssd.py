@@ -120,6 +120,11 @@ def yolo(
         raise ValueError(
             f"`shapes` must be width, height, width, height and so on. Received: shapes={shapes}."
         )
+    if not shapes and (num_shapes < 3 or num_shapes % 3):
+        raise ValueError(
+            "`num_shapes` must be 3, 6, 9 or so on, as many for each of three maps. "
+            f"Received: num_shapes={num_shapes}."
+        )
     own = tuple(zip(shapes[::2], shapes[1::2], strict=True))
     return detection(
         "ssd",

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import RoIPooling, multibox_prior
+from kerasd2l.layers.anchors import check_prior
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
 from kerasd2l.models.vision.image_network import ImageNetwork
 from kerasd2l.models.vision.region_detector import RegionDetector
@@ -82,6 +83,7 @@ class FastRCNN(RegionDetector):
         **kwargs: Any,
     ):
         check_sizes(head_units=head_units, grid=grid)
+        check_prior(sizes, ratios)
         super().__init__(
             num_classes,
             num_samples=num_samples,

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from kerasd2l.layers import RoIAlign
+from kerasd2l.layers.anchors import check_prior
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
 from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, grid_regions, residual_backbone
 from kerasd2l.models.vision.image_network import LAST
@@ -81,6 +82,7 @@ class RCNN(RegionDetector):
         **kwargs: Any,
     ):
         check_sizes(grid=grid)
+        check_prior(sizes, ratios)
         if crop < 16 or l2 < 0:
             raise ValueError(
                 "`crop` must be at least 16 pixels, `l2` at least 0. "
