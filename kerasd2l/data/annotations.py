@@ -213,7 +213,8 @@ def header(path: Path) -> tuple[tuple[int, int], int]:
             orientation = picture.getexif().get(_ORIENTATION, 1) if "exif" in picture.info else 1
             return picture.size, int(orientation)
     except Exception as error:  # whatever the readers of Pillow's formats let through
-        said = "it is not there" if isinstance(error, FileNotFoundError) else str(error)[:200]
+        said = str(error).partition(" <_io")[0][:200]  # Pillow shows the opened file
+        said = "it is not there" if isinstance(error, FileNotFoundError) else said
         raise ValueError(f"{path.name} is no picture that can be read: {said}") from error
 
 

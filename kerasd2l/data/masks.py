@@ -117,7 +117,8 @@ def read_mask(path: Path, classes: int, colours: np.ndarray | None = None) -> np
             plain = picture.mode in ("P", "L", "1")
             pixels = np.asarray(picture if plain else picture.convert("RGB"))
     except Exception as error:  # whatever the readers of Pillow's formats let through
-        raise BrokenPicture(f"{path} is no mask that can be read: {str(error)[:200]}") from error
+        said = str(error).partition(" <_io")[0][:200]  # Pillow shows the opened file
+        raise BrokenPicture(f"{path} is no mask that can be read: {said}") from error
     if pixels.ndim == 2:
         found = pixels.astype(np.uint8)
     elif colours is None:

@@ -93,7 +93,7 @@ def sample_regions(own: Any, count: int, share: float, seed: Any) -> tuple[Any, 
     last = ops.shape(own)[1] - 1
     own = ops.pad(own, ((0, 0), (0, count)), constant_values=BETWEEN)  # there may be fewer
     chance = keras.random.uniform(ops.shape(own), 0.0, 0.5, seed=seed)
-    most = max(1, int(count * share))
+    most = most_with_object(count, share)
     first, with_object = ops.top_k(ops.where(own >= 0, 1.0 + chance, 0.0), most)
     second, without = ops.top_k(ops.where(own == BACKGROUND, 1.0 + chance, 0.0), count)
     there = ops.concatenate((first, second), axis=1) >= 1  # (B, most + count)
@@ -101,6 +101,11 @@ def sample_regions(own: Any, count: int, share: float, seed: Any) -> tuple[Any, 
     order = ops.arange(most + count, 0, -1, dtype="int32")
     _, places = ops.top_k(ops.where(there, order, 0), count)  # the first that are there
     return ops.minimum(take_rows(rows, places), last), take_rows(there, places)
+
+
+def most_with_object(count: int, share: float) -> int:
+    """Return how many of `count` regions have an object at most: they are in front."""
+    return max(1, int(count * share))
 
 
 def propose(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kerasd2l import data
-from kerasd2l.data import BoxSet, DataError, Source, data_error_in
+from kerasd2l.data import BoxSet, DataError, Source, annotations, data_error_in
 from kerasd2l.data.sets import bananas, box_folder, scenes
 from kerasd2l.testing import check_data
 
@@ -289,6 +289,13 @@ def test_folders_that_hold_nothing_of_the_kind(tmp_path):
     annotated.voc(tmp_path, [[]] * 5)
     with pytest.raises(DataError, match="no object has a class"):
         load(tmp_path)
+
+
+def test_what_is_no_picture_is_told_of_without_the_readers_own_words(tmp_path):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"x.jpg is no picture that can be read: [\w ]+$"):
+        annotations.header(path)
 
 
 def test_a_picture_that_breaks_while_training(tmp_path):

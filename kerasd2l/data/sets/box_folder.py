@@ -128,7 +128,7 @@ def read(
     """
     problems = Problems(root)
     found = annotation_tree.find(root, problems, masks=masks)
-    class_names = _class_names(found, root, source)
+    class_names = _class_names(found, root, source, "a class and a mask" if masks else "a class")
     splits = {
         split: check(objects, class_names, problems) for split, objects in found.splits.items()
     }
@@ -140,13 +140,13 @@ def read(
     return splits, class_names, sorted(set(problems.pictures))
 
 
-def _class_names(found: Found, root: Path, source: Source) -> list[str]:
+def _class_names(found: Found, root: Path, source: Source, wanted: str) -> list[str]:
     """Return the names of the classes: the format's own numbers, else the alphabet's."""
     names = found.class_names or sorted(
         {name for one in found.splits["train"] for name in one.names if name}
     )
     if not names:
-        raise DataError(f"{root}: no object has a class.")
+        raise DataError(f"{root}: no object has {wanted}.")
     return class_names_of(source, names, str(root))
 
 

@@ -10,6 +10,7 @@ from keras import ops
 
 from kerasd2l.layers import Conv2D, RoIAlign, TransposedConv2D
 from kerasd2l.layers.cells import with_one_more
+from kerasd2l.layers.proposals import most_with_object
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
@@ -195,8 +196,7 @@ class MaskRCNN(FasterRCNN):
         labels = ops.cast(ops.convert_to_tensor(y["boxes"]), "float32")
         boxes, number, objects, counts = self.sampled(labels, outputs, training)
         found = self.judge(outputs["features"], boxes, training)
-        # those with an object are in front
-        most = max(1, int(self.num_samples * self.positive_share))
+        most = most_with_object(self.num_samples, self.positive_share)
         of_mask = (x[:, :most] for x in (boxes, number, objects))
         return (
             *self.rpn_losses(labels, outputs, training),
