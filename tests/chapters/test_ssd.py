@@ -128,7 +128,7 @@ def test_wrong_numbers_are_one_line_of_error(setting, message):
     ("name", "setting", "message"),
     [
         ("yolo", "resize=100", "multiples of 32"),
-        ("yolo", "num_shapes=4", "3 of them, 6 or so on"),
+        ("yolo", "num_shapes=4", "must be 3, 6, 9 or so on"),
         ("yolo", "shapes=0.1,0.2,0.3", "width, height and so on"),
         ("yolo", "box_loss=l1", "must be one of giou, squared"),
         ("yolo_v1", "boxes=0", "`boxes` must be at least 1"),
