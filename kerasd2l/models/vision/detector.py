@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,16 @@ class OfEachPicture(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return y_pred
+
+
+def check_sides(name: str, input_shape: Sequence[int | None], least: int) -> None:
+    """Refuse pictures (B, H, W, C) with a side that is known and below `least` pixels."""
+    sides = [side for side in input_shape[1:3] if side is not None]
+    if any(side < least for side in sides):
+        raise ValueError(
+            f"{name} needs pictures of at least {least} x {least} pixels. "
+            f"Received: {' x '.join(map(str, sides))}. Use a larger `resize`."
+        )
 
 
 class Detector(keras.Model):

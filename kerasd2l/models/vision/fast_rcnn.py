@@ -19,8 +19,79 @@ from kerasd2l.models.vision.resnet import residual_block, residual_maps, stem
 SIZES, RATIOS = (0.125, 0.25, 0.5), (1.0, 2.0, 0.5)
 
 
+class OnMaps(RegionDetector):
+    """What Fast and Faster R-CNN share: maps of a residual network, 7 x 7 of them for each region.
+
+    Two dense layers make a vector of those. Section: "rcnn". A subclass gives `regions` and says by
+    `make_pool` how regions are cut out of the maps.
+
+    Args:
+        num_classes: int >= 1, K, without the background.
+        depths: ints >= 1, blocks of the stages.
+        width: float > 0, factor on the filters of the stages.
+        sizes: of the regions, see `layers.multibox_prior`.
+        ratios: of the regions.
+        head_units: int >= 1, of the two dense layers.
+        **kwargs: of `RegionDetector`.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        depths: Sequence[int],
+        width: float,
+        sizes: Sequence[float],
+        ratios: Sequence[float],
+        head_units: int,
+        **kwargs: Any,
+    ):
+        check_sizes(head_units=head_units)
+        check_prior(sizes, ratios)
+        super().__init__(num_classes, **kwargs)
+        self.depths, self.width, self.head_units = list(depths), width, head_units
+        self.sizes, self.ratios = list(map(float, sizes)), list(map(float, ratios))
+        self.backbone = residual_backbone(depths, width, self.seed)
+        self.pool = self.make_pool()
+        self.hidden = [
+            keras.layers.Dense(
+                head_units,
+                "relu",
+                kernel_initializer=keras.initializers.HeUniform(drawn(self.seed, 20 + i)),
+                name=f"hidden_{i}",
+            )
+            for i in (1, 2)
+        ]
+
+    def make_pool(self) -> keras.layers.Layer:
+        """Make the layer that cuts regions out of the maps."""
+        raise NotImplementedError
+
+    def build(self, input_shape):
+        size = 49 * self.backbone.output.shape[-1]
+        for layer in self.hidden:
+            layer.build((None, None, size))
+            size = self.head_units
+        self.class_head.build((None, None, size))
+        self.box_head.build((None, None, size))
+
+    def describe(self, features, boxes, training):
+        x = self.pool(features, boxes)  # (B, R, 7, 7, C)
+        x = ops.reshape(x, (*ops.shape(boxes)[:2], 49 * features.shape[-1]))
+        for layer in self.hidden:
+            x = layer(x)
+        return x  # (B, R, D)
+
+    def get_config(self):
+        names = ("depths", "width", "sizes", "ratios", "head_units")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
 @keras.saving.register_keras_serializable("kerasd2l")
-class FastRCNN(RegionDetector):
+class FastRCNN(OnMaps):
     """Fast R-CNN on a residual network.
 
     Maps of ResNet, out of which `RoIPooling` cuts 7 x 7 numbers a channel for each region; two
@@ -82,10 +153,14 @@ class FastRCNN(RegionDetector):
         name: str = "fast_rcnn",
         **kwargs: Any,
     ):
-        check_sizes(head_units=head_units, grid=grid)
-        check_prior(sizes, ratios)
+        check_sizes(grid=grid)
         super().__init__(
             num_classes,
+            depths=depths,
+            width=width,
+            sizes=sizes,
+            ratios=ratios,
+            head_units=head_units,
             num_samples=num_samples,
             positive_share=positive_share,
             smooth_beta=smooth_beta,
@@ -93,32 +168,10 @@ class FastRCNN(RegionDetector):
             name=name,
             **kwargs,
         )
-        self.depths, self.width, self.grid = list(depths), width, grid
-        self.sizes, self.ratios = list(map(float, sizes)), list(map(float, ratios))
-        self.head_units = head_units
-        self.backbone = residual_backbone(depths, width, seed)
-        self.pool = self.make_pool()
-        self.hidden = [
-            keras.layers.Dense(
-                head_units,
-                "relu",
-                kernel_initializer=keras.initializers.HeUniform(drawn(seed, 20 + i)),
-                name=f"hidden_{i}",
-            )
-            for i in (1, 2)
-        ]
+        self.grid = grid
 
-    def make_pool(self) -> keras.layers.Layer:
-        """Make the layer that cuts regions out of the maps."""
+    def make_pool(self):
         return RoIPooling(7, name="pool")
-
-    def build(self, input_shape):
-        size = 49 * self.backbone.output.shape[-1]
-        for layer in self.hidden:
-            layer.build((None, None, size))
-            size = self.head_units
-        self.class_head.build((None, None, size))
-        self.box_head.build((None, None, size))
 
     def regions(self, inputs, training):
         features = self.backbone(inputs, training=training)
@@ -126,16 +179,8 @@ class FastRCNN(RegionDetector):
         features = ops.cast(features, "float32")
         return {"features": features, "proposals": proposals, "there": there}
 
-    def describe(self, features, boxes, training):
-        x = self.pool(features, boxes)  # (B, R, 7, 7, C)
-        x = ops.reshape(x, (*ops.shape(boxes)[:2], 49 * features.shape[-1]))
-        for layer in self.hidden:
-            x = layer(x)
-        return x  # (B, R, D)
-
     def get_config(self):
-        names = ("depths", "width", "sizes", "ratios", "grid", "head_units")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "grid": self.grid}
 
 
 def residual_backbone(depths: Sequence[int], width: float, seed: int | None) -> keras.Model:

@@ -22,13 +22,13 @@ from kerasd2l.layers.cells import real_objects, with_one_more
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
-from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, FastRCNN
+from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, OnMaps
 
 _HIGH, _LOW = 0.7, 0.3  # IoU of anchors with an object, and of background
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
-class FasterRCNN(FastRCNN):
+class FasterRCNN(OnMaps):
     """Faster R-CNN on a residual network.
 
     Maps of ResNet; a 3 x 3 convolution and two of 1 x 1 say of each anchor whether there is an
@@ -120,7 +120,7 @@ class FasterRCNN(FastRCNN):
         self.rpn_objectness = self._conv(anchors, 1, 11, "rpn_objectness", dtype="float32")
         self.rpn_offsets = self._conv(4 * anchors, 1, 12, "rpn_offsets", dtype="float32")
 
-    def make_pool(self) -> keras.layers.Layer:
+    def make_pool(self):
         return RoIAlign(7, name="pool")
 
     def _conv(self, filters: int, kernel_size: int, number: int, name: str, **options: Any) -> Any:
@@ -174,6 +174,4 @@ class FasterRCNN(FastRCNN):
         return tuple(ops.sum(x, axis=1) / self.anchors_learned for x in losses)
 
     def get_config(self):
-        config = super().get_config() | {"num_proposals": self.num_proposals}
-        del config["grid"]
-        return config
+        return {**super().get_config(), "num_proposals": self.num_proposals}

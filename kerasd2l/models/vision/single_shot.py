@@ -11,7 +11,7 @@ from keras import ops
 from kerasd2l.detection_losses import focal_loss, smooth_l1
 from kerasd2l.layers import Conv2D, multibox_prior, multibox_target, offset_inverse
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
-from kerasd2l.models.vision.detector import OfEachPicture
+from kerasd2l.models.vision.detector import OfEachPicture, check_sides
 
 # The book's anchors for five maps: sides as parts of the picture's height, width over height.
 SIZES = ((0.2, 0.272), (0.37, 0.447), (0.54, 0.619), (0.71, 0.79), (0.88, 0.961))
@@ -189,12 +189,7 @@ class SingleShotDetector(keras.Model):
         self.bbox_mae = keras.metrics.Mean(name="bbox_mae")
 
     def build(self, input_shape):
-        sides = [side for side in input_shape[1:3] if side is not None]
-        if any(side < self.least for side in sides):
-            raise ValueError(
-                f"{self.name} needs pictures of at least {self.least} x {self.least} pixels. "
-                f"Received: {' x '.join(map(str, sides))}. Use a larger `resize`."
-            )
+        check_sides(self.name, input_shape, self.least)
         for heads in (self.class_heads, self.box_heads):
             for head, feature_map in zip(heads, self.backbone.outputs, strict=True):
                 head.build(feature_map.shape)

@@ -14,7 +14,7 @@ from kerasd2l.layers.cells import cell_priors, in_cells, real_objects, with_one_
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.models.sequence.recurrent_stack import check_sizes
 from kerasd2l.models.vision.darknet import FILTERS, Darknet, darknet_maps
-from kerasd2l.models.vision.detector import Detector
+from kerasd2l.models.vision.detector import Detector, check_sides
 from kerasd2l.models.vision.image_network import scaled
 from kerasd2l.models.vision.single_shot import uniform
 
@@ -99,12 +99,7 @@ class YOLOv1(Detector):
         self.network = _network(depths, width, grid, boxes, num_classes, seed)
 
     def build(self, input_shape):
-        sides = [side for side in input_shape[1:3] if side is not None]
-        if any(side < self.least for side in sides):
-            raise ValueError(
-                f"{self.name} needs pictures of at least {self.least} x {self.least} pixels. "
-                f"Received: {' x '.join(map(str, sides))}. Use a larger `resize`."
-            )
+        check_sides(self.name, input_shape, self.least)
 
     def call(self, inputs, training=False):
         numbers = self.network(inputs, training=training)  # (B, S, S, 5 N + K)
