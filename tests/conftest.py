@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["MPLBACKEND"] = "Agg"
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -55,6 +56,12 @@ def pytest_collection_finish():
     # With nothing that lives long, Python looks through all that is new after every 70,000th new
     # object: a tenth of the time of a test that traces graphs. `free_memory` does that instead.
     gc.set_threshold(100_000, 50, 1000)
+
+
+@pytest.fixture(autouse=True)
+def same_seed():
+    """A test begins with the same random numbers whichever tests its process ran before."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="module", autouse=True)
