@@ -124,6 +124,18 @@ def test_heads_save_and_train(head):
     )
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_the_dtype_of_a_model_is_that_of_its_layers_but_the_logits(head, tmp_path):
+    model = HEADS[head](dtype="bfloat16")
+    model(without_positions())
+    kinds = {weight.path.split("/", 1)[1].split("/")[0]: weight.dtype for weight in model.weights}
+    assert kinds.pop("logits") == "float32"
+    assert set(kinds.values()) == {"bfloat16"}
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [w.dtype for w in again.weights] == [w.dtype for w in model.weights]
+
+
 def test_layers_keep_their_arguments():
     x = np.random.RandomState(0).normal(size=(3, 5, 12)).astype("float32")
     places = np.array([[0, 3], [1, 4], [2, 2]], "int32")

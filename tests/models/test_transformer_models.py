@@ -150,6 +150,14 @@ def test_gpt_saves_and_trains():
     )
 
 
+def test_gpt_computes_in_its_own_dtype():
+    model = gpt(dtype="bfloat16")
+    logits = model(RNG.integers(0, 11, (3, 7)))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert {weight.dtype for weight in model.weights} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in (model, *model.layers)} == {"bfloat16"}
+
+
 def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
     model = gpt()
     model(np.zeros((1, 1), "int32"))

@@ -166,7 +166,7 @@ class BERTModel(keras.Model):
         tied: bool, the table of tokens also makes MaskLM's logits. Default: False, as in the book.
         seed: int or None, of weights and dropout.
         name: str, name of the model.
-        **kwargs: of `keras.Model`.
+        **kwargs: of `keras.Model`; its `dtype` is that of all layers.
 
     Call arguments:
         inputs: dict of tokens (B, T) int, segments (B, T) int, valid_lens (B,) int and
@@ -210,12 +210,13 @@ class BERTModel(keras.Model):
         super().__init__(name=name, **kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
         options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
-        self.encoder = BERTEncoder(*sizes, *options, name="encoder")
+        policy = self.dtype_policy
+        self.encoder = BERTEncoder(*sizes, *options, dtype=policy, name="encoder")
         self.tied = tied
-        self.hidden = pooler(num_hiddens, drawn(seed, 11))
+        self.hidden = pooler(num_hiddens, drawn(seed, 11), policy)
         head = (vocab_size, num_hiddens, activation, tied, epsilon, drawn(seed, 12))
-        self.mlm = MaskLM(*head, name="mlm")
-        self.nsp = NextSentencePrediction(drawn(seed, 15), name="nsp")
+        self.mlm = MaskLM(*head, dtype=policy, name="mlm")
+        self.nsp = NextSentencePrediction(drawn(seed, 15), dtype=policy, name="nsp")
 
     def build(self, input_shape):
         tokens = tuple(input_shape["tokens"])
@@ -246,10 +247,12 @@ class BERTModel(keras.Model):
         return {**super().get_config(), **self.encoder.arguments, "tied": self.tied}
 
 
-def pooler(num_hiddens: int, seed: int | None) -> keras.layers.Dense:
+def pooler(num_hiddens: int, seed: int | None, policy: Any) -> keras.layers.Dense:
     """Make the layer that reads the vector of `<cls>`: tanh(W x_0 + b)."""
     glorot = keras.initializers.GlorotUniform(seed)
-    return keras.layers.Dense(num_hiddens, "tanh", kernel_initializer=glorot, name="hidden")
+    return keras.layers.Dense(
+        num_hiddens, "tanh", kernel_initializer=glorot, dtype=policy, name="hidden"
+    )
 
 
 def bert_base(vocab_size: int = 30522, **arguments: Any) -> BERTModel:

@@ -37,9 +37,11 @@ class _FineTuned(keras.Model):
         super().__init__(**kwargs)
         sizes = (vocab_size, num_hiddens, ffn_num_hiddens, num_heads, num_layers)
         options: Any = (dropout_rate, max_len, activation, embed_norm, epsilon, seed)
-        self.encoder = BERTEncoder(*sizes, *options, name="encoder")
+        self.encoder = BERTEncoder(*sizes, *options, dtype=self.dtype_policy, name="encoder")
         self.hidden: Any = None
-        self.dropout = keras.layers.Dropout(dropout_rate, seed=drawn(seed, 12), name="dropout")
+        self.dropout = keras.layers.Dropout(
+            dropout_rate, seed=drawn(seed, 12), dtype=self.dtype_policy, name="dropout"
+        )
         self.logits = keras.layers.Dense(
             num_outputs,
             kernel_initializer=keras.initializers.GlorotUniform(drawn(seed, 13)),
@@ -117,7 +119,7 @@ class BERTClassifier(_FineTuned):
         super().__init__(num_outputs=num_classes, name=name, **arguments)
         self.num_classes = num_classes
         width, seed = arguments["num_hiddens"], arguments.get("seed")
-        self.hidden = pooler(width, drawn(seed, 11))
+        self.hidden = pooler(width, drawn(seed, 11), self.dtype_policy)
 
     def call(self, inputs, training=False):
         first = self.hidden(self._encode(inputs, training)[:, 0])

@@ -33,7 +33,7 @@ class GPT(keras.Model):
         norm: "pre" or "post". Default: "pre".
         seed: int or None, of weights and dropout.
         name: str, name of the model.
-        **kwargs: of `keras.Model`.
+        **kwargs: of `keras.Model`; its `dtype` is that of all layers.
 
     Call arguments:
         inputs: (B, T) int.
@@ -75,9 +75,17 @@ class GPT(keras.Model):
         self.num_heads, self.ffn_num_hiddens = num_heads, ffn_num_hiddens or 4 * num_hiddens
         self.dropout_rate, self.max_len, self.norm = dropout_rate, max_len, norm
         self.seed = seed
-        self.embedding = Embedding(vocab_size, num_hiddens, _normal(seed), name="embedding")
+        policy = self.dtype_policy
+        self.embedding = Embedding(
+            vocab_size, num_hiddens, _normal(seed), dtype=policy, name="embedding"
+        )
         self.positions = PositionEmbedding(
-            max_len, dropout_rate, _normal(drawn(seed, 1)), drawn(seed, 2), name="positions"
+            max_len,
+            dropout_rate,
+            _normal(drawn(seed, 1)),
+            drawn(seed, 2),
+            dtype=policy,
+            name="positions",
         )
         self.blocks = [
             TransformerEncoderBlock(
@@ -89,11 +97,14 @@ class GPT(keras.Model):
                 norm=norm,
                 activation="gelu",
                 seed=drawn(seed, 1000 * i),
+                dtype=policy,
                 name=f"block{i}",
             )
             for i in range(1, num_layers + 1)
         ]
-        self.last_norm = keras.layers.LayerNormalization(epsilon=1e-5, name="last_norm")
+        self.last_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, dtype=policy, name="last_norm"
+        )
 
     def build(self, input_shape):
         self.embedding.build(input_shape)
