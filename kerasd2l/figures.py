@@ -104,7 +104,9 @@ def pictures(
         scale: float, inches of one picture.
     """
     rows = math.ceil(len(images) / columns)
-    figure, panels = new_figure(rows, min(columns, len(images)), width=scale, height=scale * 1.25)
+    tallest = max((image.shape[0] / image.shape[1] for image in map(np.asarray, images)), default=1)
+    height = scale * (min(tallest, 1.5) + 0.25)  # with a title; none leaves rows far apart
+    figure, panels = new_figure(rows, min(columns, len(images)), width=scale, height=height)
     figure.suptitle(title)
     for i, axes in enumerate(panels.flat):
         axes.set_axis_off()
