@@ -38,7 +38,8 @@ def generate(
     tokens, and to the fewest whose probabilities reach p. Section: "rnn-scratch" (`predict`).
 
     Token 0, `<unk>`, is read but never written. An empty prefix goes on from token 1, the most
-    frequent one.
+    frequent one. In `tf.function(..., jit_compile=True)`, which needs `num_tokens` and the shape of
+    `tokens` beforehand, a Transformer writes about one and a half times as fast on a CPU.
 
     Args:
         begin: (rows, places) -> the state before the first token, for texts of at most so many.

@@ -26,8 +26,9 @@ VOCABULARY, WIDTH, BLOCKS, HEADS, LONGEST = 5000, 256, 4, 4, 256
 @click.command()
 @click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=7, show_default=True)
+@click.option("--xla", is_flag=True, help="Compile our loop with XLA, for each length anew.")
 @click.option("--torch/--no-torch", "with_torch", default=True)
-def main(batch_size: int, rounds: int, with_torch: bool) -> None:
+def main(batch_size: int, rounds: int, xla: bool, with_torch: bool) -> None:
     """Print one JSON object."""
     use_tensorflow()
     import numpy as np
@@ -41,7 +42,7 @@ def main(batch_size: int, rounds: int, with_torch: bool) -> None:
     prefix = np.random.RandomState(0).randint(1, VOCABULARY, (batch_size, 1)).astype("int32")
     model(prefix)
 
-    @tf.function
+    @tf.function(jit_compile=xla)
     def write(tokens, count):
         return decoding.generate(
             lambda rows, places: model.begin(rows, LONGEST),
@@ -55,15 +56,16 @@ def main(batch_size: int, rounds: int, with_torch: bool) -> None:
         return model(tokens)[:, -1]
 
     def wrote(count: int) -> Any:
-        return np.asarray(write(prefix, tf.constant(count)))
+        return np.asarray(write(prefix, count if xla else tf.constant(count)))
 
-    wrote(10)  # compiles
     times: dict[int, list[float]] = {count: [] for count in (10, 60, 100, 150, 200)}
+    for count in times if xla else (10,):
+        wrote(count)  # compiles
     for _ in range(rounds):  # in turns: differences are told
         for count, line in times.items():
             line.append(_seconds(functools.partial(wrote, count)))
     spent = {count: statistics.median(line) for count, line in times.items()}
-    long = np.concatenate([prefix, wrote(127)], axis=1)
+    long = np.concatenate([prefix, wrote(200)[:, :127]], axis=1)
     again = _median(lambda: np.asarray(reread(long)), rounds)
     near = (spent[200] - spent[100]) / 100
     found = {

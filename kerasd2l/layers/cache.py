@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kerasd2l.layers.cpu import traced_for_xla
+
 
 def new_cache(batch: Any, max_len: Any, num_heads: int, head_size: int, dtype: str) -> dict:
     """Return an empty memory for `max_len` steps.
@@ -54,13 +56,16 @@ def remember(cache: dict, keys: Any, values: Any) -> tuple[dict, Any]:
 def _write(old: Any, new: Any, start: Any) -> Any:
     """Put steps (B, N, T, head_size) into a buffer, from `start` on."""
     new = ops.cast(new, old.dtype)
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and not traced_for_xla():
         return _quick_write(old, new, start)
     return ops.slice_update(old, (0, 0, start, 0), new)
 
 
 def _quick_write(old, new, start):
-    """Write into the buffer where nobody else holds it, as in a loop in a graph; else copy it."""
+    """Write into the buffer where nobody else holds it, as in a loop in a graph; else copy it.
+
+    XLA knows the operation only for a `start` that it is told beforehand.
+    """
     import tensorflow as tf
 
     return tf.raw_ops.TensorStridedSliceUpdate(

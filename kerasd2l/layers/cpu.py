@@ -1,4 +1,4 @@
-"""Whether layers compute with TensorFlow on a CPU: some have a quicker way there."""
+"""Where layers compute: some have a quicker way with TensorFlow on a CPU, or another for XLA."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ import keras
 def on_tensorflow_cpu() -> bool:
     """Return whether the backend is TensorFlow, on a machine without a GPU that it may use."""
     return keras.backend.backend() == "tensorflow" and _quick_without_gpu()
+
+
+def traced_for_xla() -> bool:
+    """Return whether TensorFlow traces this for XLA: `tf.function(..., jit_compile=True)`."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # TensorFlow tells it nowhere else
+
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 @functools.lru_cache

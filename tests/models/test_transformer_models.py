@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from kerasd2l import decoding, models
@@ -175,6 +176,12 @@ def test_gpt_sees_no_future_and_writes_with_its_memory_what_it_writes_without():
         logits[:, 0] = -np.inf  # <unk> is never written
         text = np.concatenate([text, logits.argmax(-1)[:, None].astype("int32")], axis=1)
     np.testing.assert_array_equal(written, text[:, 4:])
+
+    @tf.function(jit_compile=True)
+    def compiled(prefix):
+        return decoding.generate(*models.step_by_step(model), prefix, num_tokens=9)
+
+    np.testing.assert_array_equal(compiled(prefix), written)
 
 
 def test_gpt_writes_beyond_its_positions_from_the_last_half_of_them():
