@@ -117,7 +117,7 @@ class TextTable:
     def pieces(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
         """Return the tokens of each word, its pieces or itself: ragged (B, None, None) string."""
         if not self.has_pieces:
-            return tf.expand_dims(words, 2)
+            return words.with_values(tf.RaggedTensor.from_uniform_row_length(words.values, 1))
         return words.with_values(
             word_pieces.cut(
                 words.values,
