@@ -64,7 +64,7 @@ class TextTable:
         self.tokens = tf.constant(list(vocabulary), tf.string)
         self._numbers = _numbered(self.tokens, default=0)
         characters = tokenizer.get("characters") or {}
-        self._replaced = _numbered(tf.constant(list(characters)), -1) if characters else None
+        self._replaced: Any = _numbered(tf.constant(list(characters)), -1) if characters else None
         self._characters = tf.constant(list(characters.values()), tf.string)
 
     @property

@@ -149,11 +149,7 @@ def load_for_bert(
     known, tokenizer = bert_inputs.reading(source, vocabulary, tokenizer)
     table = WordTable(word_pieces.reader(tokenizer, known), max_len)
     splits = _numbers(source, corpus, table)
-    vocab = table.vocabulary(
-        known,
-        min_freq=min_freq,
-        reserved_tokens=bert_inputs.RESERVED,
-    )
+    vocab = table.vocabulary(known, min_freq=min_freq, reserved_tokens=bert_inputs.RESERVED)
 
     def join(premise: tuple, hypothesis: tuple, label: tf.Tensor) -> tuple[dict, tf.Tensor]:
         return bert_inputs.join(premise, hypothesis, max_len), label
