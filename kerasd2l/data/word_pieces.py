@@ -103,11 +103,11 @@ def bert_words(vocabulary: Sequence[str], *, lower: bool, accents: bool) -> Toke
     every CJK ideograph is a word of its own; `<mask>` is one word, and so is BERT's `[MASK]`. What
     Unicode says of a character is written into the patterns.
 
-    It gives the words of BERT's BasicTokenizer but for this: texts are not brought to NFC first
-    (nor does transformers 5 do so); accents go character by character, before anything else, and
-    only from letters whose plain form the vocabulary has (a word with another one is `<unk>`
-    either way); a capital sigma at the end of a word becomes Python's final one; `[CLS]` and other
-    signs in a text are text.
+    It gives the words of BERT's BasicTokenizer but for this: cased texts are not brought to NFC,
+    and characters that Unicode has not assigned stay (both as in transformers 5); accents go
+    character by character, before anything else, and only from letters whose plain form the
+    vocabulary has (a word with another one is `<unk>` either way); a capital sigma at the end of a
+    word becomes Python's final one; `[CLS]` and other signs in a text are text.
 
     Args:
         vocabulary: V tokens; if one begins with "##", words are cut into pieces.
