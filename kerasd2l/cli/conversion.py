@@ -54,9 +54,9 @@ def convert(file: Path, name: str, pairs: tuple[str, ...], out: Path | None, as_
     either, or a .keras or .h5 of keras.applications. Every array must have its place: what is
     missing, left over or of another shape is named.
 
-    With --out FOLDER the vocabulary beside FILE comes along: fine-tune from it with `kerasd2l
-    train bert_pair --set weights=FOLDER`, serve it with `kerasd2l export FOLDER`. In FILE.keras
-    the tokens keep the numbers that they have in the checkpoint.
+    With --out FOLDER the vocabulary beside FILE comes along, and how texts become its words and
+    pieces: fine-tune from it with `kerasd2l train bert_pair --set weights=FOLDER`, serve it with
+    `kerasd2l export FOLDER`. In FILE.keras the tokens keep the numbers of the checkpoint.
     """
     from kerasd2l.convert import TARGETS
 

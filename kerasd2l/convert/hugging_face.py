@@ -1,4 +1,7 @@
-"""BERT with Hugging Face's key names: safetensors, `config.json` and `vocab.txt` beside it."""
+"""BERT with Hugging Face's key names: safetensors, and beside it `config.json` and `vocab.txt`.
+
+Where there is a `tokenizer_config.json`, it says whether words become lower case.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from kerasd2l.convert.rules import (
     shape_of,
     with_heads,
 )
-from kerasd2l.data.text import Tokenizer
+from kerasd2l.data import word_pieces
 
 models = lazy("kerasd2l.models")
 
@@ -78,13 +81,7 @@ def _bert(checkpoint: Checkpoint, settings: Mapping[str, Any], use_tokens: bool)
     if use_tokens and checkpoint.tokens:
         rows = (f"{bert}{_TABLE}", "cls.predictions.bias", f"{_DECODER}.weight")
         arrays, tokens = renumber(arrays, rows, checkpoint.tokens, SIGNS)
-        words = _words(tokens)
-        pieces = sum(token.startswith("##") for token in tokens)
-        if pieces:
-            remarks.append(
-                f"{pieces} of {len(tokens)} tokens are pieces of words (##): words are read whole, "
-                "one that is not in the vocabulary counts as <unk>"
-            )
+        words = _words(tokens, checkpoint.tokenizer_config or {})
     theirs = {"hidden": f"{bert}pooler.", "mlm": "cls.predictions.", "nsp": "cls.seq_relationship."}
     more, fresh = heads_there(arrays, _heads(arrays, bert, tied), theirs)
     rules = _encoder(arrays, bert, layers) + more
@@ -203,14 +200,25 @@ def _norm(arrays: Mapping[str, np.ndarray], ours: str, theirs: str) -> list[Rule
     return norm(ours, theirs, ("gamma", "beta") if old else ("weight", "bias"))
 
 
-def _words(tokens: list[str]) -> dict[str, Any]:
-    """Return how texts become words: each sign but < and >, for `<mask>`, is one of its own.
+def _words(tokens: list[str], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how texts become words and pieces, by what tokenizer_config.json tells.
 
-    Letters are small if all those of the tokens are.
+    Where it tells nothing: letters are small if all those of the tokens are, and lose their accents
+    if they are small.
+
+    Raises:
+        ConvertError: what it tells is neither true nor false.
     """
     words = [token for token in tokens[len(SIGNS) :] if not token.startswith("[")]
-    small = all(word == word.lower() for word in words)
-    return Tokenizer("word", ((r"([!-/:;=?@\[-`{-~])", r" \1 "),), lower=small).to_assets()
+    lower = told.get("do_lower_case", all(word == word.lower() for word in words))
+    strip = told.get("strip_accents")
+    for key, value in {"do_lower_case": lower, "strip_accents": strip}.items():
+        if not isinstance(value, bool | None):
+            raise ConvertError(
+                f"tokenizer_config.json says {key}={value!r}: neither true nor false."
+            )
+    accents = not (lower if strip is None else strip)
+    return word_pieces.bert_words(tokens, lower=bool(lower), accents=accents).to_assets()
 
 
 BERT = Family("Hugging Face's BERT", r"(bert\.)?(embeddings|encoder\.layer)\..*", _bert)

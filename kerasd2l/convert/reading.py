@@ -57,13 +57,16 @@ class Checkpoint:
         Raises:
             ConvertError: it cannot be read.
         """
-        path = self.path.parent / "config.json"
-        if not path.exists():
-            return None
-        config = _json(path)
-        if not isinstance(config, dict):
-            raise ConvertError(f"{path} must hold an object. Received: {type(config).__name__}.")
-        return config
+        return _object(self.path.parent / "config.json")
+
+    @functools.cached_property
+    def tokenizer_config(self) -> dict[str, Any] | None:
+        """What tokenizer_config.json beside the file says; None: there is none.
+
+        Raises:
+            ConvertError: it cannot be read.
+        """
+        return _object(self.path.parent / "tokenizer_config.json")
 
     @functools.cached_property
     def tokens(self) -> list[str] | None:
@@ -240,6 +243,15 @@ def _imported(module: str, message: str) -> Any:
         if error.name != module:
             raise
         raise ConvertError(message) from error
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content = _json(path)
+    if not isinstance(content, dict):
+        raise ConvertError(f"{path} must hold an object. Received: {type(content).__name__}.")
+    return content
 
 
 def _json(path: Path) -> Any:

@@ -36,6 +36,7 @@ _MODULES = (
     "tfds_sets",
     "token_embedding",
     "vocab",
+    "word_pieces",
     "word_windows",
     "words",
 )

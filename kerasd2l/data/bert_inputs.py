@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.data.source import Source
 from kerasd2l.data.text import Tokenizer
 from kerasd2l.data.vocab import Vocab
 from kerasd2l.recipe import TensorSpec
@@ -31,6 +32,20 @@ TOKENIZER = Tokenizer(
         (r'([^ .,!?;:"()])([.,!?;:")]+)([ \t\n]|$)', r"\1 \2\3"),
     ),
 )
+
+
+def reading(
+    source: Source, vocabulary: Sequence[str] | None, tokenizer: Tokenizer | None
+) -> tuple[Sequence[str] | None, Tokenizer]:
+    """Return the vocabulary, or None, and the tokenizer that texts are read with.
+
+    Those of the run that goes on (`Source.assets`), of the run before it (the arguments), or this
+    module's tokenizer and no vocabulary.
+    """
+    before = source.known("tokenizer")
+    if before is not None:
+        tokenizer = Tokenizer.from_assets(before)
+    return source.known("vocabulary") or vocabulary, tokenizer or TOKENIZER
 
 
 def get_tokens_and_segments(

@@ -6,6 +6,7 @@ cleaning and cutting into the graph of a SavedModel.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -34,24 +35,28 @@ PROSE = (
     (r"([,.!?;:()\[\]\"*/])", r" \1 "),
 )
 LETTERS = (("[^A-Za-z]+", " "),)
+CONTINUES = "##"  # begins a piece that goes on a word
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     r"""Cleans a text and cuts it into tokens. Section: "text-preprocessing".
 
-    First the replacements, in order; then lower case; then white space at both ends goes; then
-    characters (Unicode code points) or words (between white space). Patterns are regular
-    expressions that Python and RE2 read alike: no look-around, `\1` in a replacement for a group.
+    First single characters are replaced, then the patterns, in order; then lower case; then white
+    space at both ends goes; then characters (Unicode code points) or words (between white space).
+    Patterns are regular expressions that Python and RE2 read alike: no look-around, `\1` in a
+    replacement for a group.
 
     Args:
         level: "char" or "word".
         replacements: ((pattern, replacement), ...).
         lower: bool, to lower case (letters up to Unicode 13 in the exported graph).
         strip: bool, remove white space at both ends.
+        characters: ((character, text), ...), each of these characters becomes its text.
+        pieces: bool, words are to be cut into pieces of the vocabulary: `word_pieces.reader`.
 
     Raises:
-        ValueError: another level, or a pattern that is no regular expression.
+        ValueError: another level, a pattern that is no regular expression, or pieces of characters.
 
     Example:
         >>> Tokenizer("word", LETTERS)("The Time Machine, by H. G. Wells [1898]")
@@ -62,10 +67,14 @@ class Tokenizer:
     replacements: tuple[tuple[str, str], ...] = ()
     lower: bool = True
     strip: bool = True
+    characters: tuple[tuple[str, str], ...] = ()
+    pieces: bool = False
 
     def __post_init__(self):
         if self.level not in ("char", "word"):
             raise ValueError(f"`level` must be char or word. Received: level={self.level!r}.")
+        if self.pieces and self.level == "char":
+            raise ValueError("`pieces` are parts of words. Received: level='char', pieces=True.")
         pairs = tuple((str(pattern), str(text)) for pattern, text in self.replacements)
         object.__setattr__(self, "replacements", pairs)
         for pattern, _ in pairs:
@@ -77,19 +86,28 @@ class Tokenizer:
     @classmethod
     def from_assets(cls, assets: Mapping[str, Any]) -> Tokenizer:
         """Make a tokenizer from what `to_assets` gave."""
-        return cls(**{**assets, "replacements": tuple(map(tuple, assets["replacements"]))})
+        more = {"characters": tuple(assets.get("characters", {}).items())}
+        return cls(**{**assets, "replacements": tuple(map(tuple, assets["replacements"])), **more})
 
     def to_assets(self) -> dict[str, Any]:
-        """Return plain data for the assets of a run."""
-        return {
+        """Return plain data for the assets of a run; what it once had not only where it is used."""
+        assets: dict[str, Any] = {
             "level": self.level,
             "replacements": [list(pair) for pair in self.replacements],
             "lower": self.lower,
             "strip": self.strip,
         }
+        if self.characters:
+            assets["characters"] = dict(self.characters)
+        return assets | ({"pieces": True} if self.pieces else {})
+
+    @functools.cached_property
+    def _table(self) -> dict[int, str]:
+        return str.maketrans(dict(self.characters))
 
     def clean(self, text: str) -> str:
-        """Return the text after replacements, lower case and strip."""
+        """Return the text after all replacements, lower case and strip."""
+        text = text.translate(self._table) if self.characters else text
         for pattern, replacement in self.replacements:
             text = re.sub(pattern, replacement, text)
         text = text.lower() if self.lower else text
@@ -103,8 +121,9 @@ class Tokenizer:
         return [sys.intern(word) for word in _SPACES.split(text) if word]
 
     def join(self, tokens: Sequence[str]) -> str:
-        """Put tokens together again; with words, a space is left between all of them."""
-        return ("" if self.level == "char" else " ").join(tokens)
+        """Put tokens together again: pieces to words, words with a space between all of them."""
+        text = ("" if self.level == "char" else " ").join(tokens)
+        return text.replace(f" {CONTINUES}", "") if self.pieces else text
 
     def __call__(self, text: str) -> list[str]:
         return self.split(self.clean(text))

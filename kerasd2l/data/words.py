@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class WordTable:
     `pad` turns the numbers of texts into its.
 
     Args:
-        tokenizer: cuts a text into words.
+        tokenizer: cuts a text into words, or pieces of words: a Tokenizer, `word_pieces.reader`.
         num_steps: int >= 1, words that are kept of a text; all of its words are counted.
 
     Raises:
@@ -37,7 +37,7 @@ class WordTable:
         [[2, 3, 2], [3, 1, 1]]
     """
 
-    def __init__(self, tokenizer: text.Tokenizer, num_steps: int):
+    def __init__(self, tokenizer: Callable[[str], Sequence[str]], num_steps: int):
         if num_steps < 1:
             raise ValueError(f"`num_steps` must be at least 1. Received: num_steps={num_steps}.")
         self.tokenizer, self.num_steps = tokenizer, num_steps

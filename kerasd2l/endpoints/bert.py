@@ -1,7 +1,8 @@
 """The signatures of BERT: a text or two in; masked words, classes, tags or an answer out.
 
 Texts are cleaned and cut as in training. What is too long for the model is cut: `words_left_out`
-says how many words. `words_known` says how many of those read the vocabulary knows.
+says how many words. `words_known` says how many of those read the vocabulary knows; where words are
+cut into pieces, those whose pieces it knows.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerasd2l._lazy import lazy
+from kerasd2l.endpoints.bert_texts import BERTTexts
 from kerasd2l.endpoints.classes import class_answers, label_answers
 from kerasd2l.endpoints.numbers import finite
-from kerasd2l.endpoints.text import TextTable
 from kerasd2l.recipe import Endpoint, ServingFunction, TensorSpec
 
 if TYPE_CHECKING:
@@ -23,69 +24,8 @@ if TYPE_CHECKING:
 else:
     tf = lazy("tensorflow")
 
-SIGNS = ("<pad>", "<mask>", "<cls>", "<sep>")
 BEST = 5  # words told for a mask
 _LONGEST = 10  # words of an answer
-
-
-class BERTTexts:
-    """Texts to the inputs of a BERT model, inside a graph.
-
-    Args:
-        assets: `vocabulary` (with the four signs), `tokenizer` and `max_len`.
-
-    Raises:
-        ValueError: an asset or a sign is missing.
-    """
-
-    def __init__(self, assets: Mapping[str, Any]):
-        missing = [key for key in ("vocabulary", "tokenizer", "max_len") if not assets.get(key)]
-        known = list(assets.get("vocabulary", ()))
-        missing += [sign for sign in SIGNS if known and sign not in known]
-        if missing:
-            raise ValueError(f"the assets of a BERT model lack {', '.join(missing)}.")
-        self.table = TextTable(known, assets["tokenizer"])
-        self.max_len = int(assets["max_len"])
-        self.is_word = tf.constant([i > 0 and word not in SIGNS for i, word in enumerate(known)])
-        self.pad, self.mask, self.cls, self.sep = (known.index(sign) for sign in SIGNS)
-
-    def __call__(self, first: tf.Tensor, second: tf.Tensor | None = None) -> tuple[dict, dict, Any]:
-        """Return the inputs of the model, what the answer says of the texts, and the words.
-
-        Args:
-            first: (B,) string.
-            second: (B,) string, or None.
-
-        Returns:
-            ({tokens (B, T), segments (B, T), valid_lens (B,)} int32, {words_known, words_left_out}
-            (B,) int32, ragged (B, None) string: the words that were read, signs included).
-        """
-        words = [self.table.tokenize(text) for text in (first, second) if text is not None]
-        lens = [tf.cast(one.row_lengths(), tf.int32) for one in words]
-        if second is None:
-            kept = [tf.minimum(lens[0], self.max_len - 2)]
-        else:  # the longer one loses its last words first
-            room = self.max_len - 3
-            mine = tf.minimum(lens[0], tf.maximum(room - lens[1], room - room // 2))
-            kept = [mine, tf.minimum(lens[1], room - mine)]
-        row = [tf.fill([tf.shape(first)[0], 1], SIGNS[2])]
-        for one, length in zip(words, kept, strict=True):
-            row += [_first(one, length), tf.fill([tf.shape(first)[0], 1], SIGNS[3])]
-        said = tf.concat(row, axis=1)  # ragged (B, None)
-        ids = self.table.numbers(said)
-        valid = tf.cast(ids.row_lengths(), tf.int32)
-        tokens = ids.to_tensor(self.pad)
-        none = tf.maximum(2 - tf.shape(tokens)[1], 0)  # of no texts: as if there were one
-        tokens = tf.pad(tokens, [[0, 0], [0, none]], constant_values=self.pad)
-        places = tf.range(tf.shape(tokens)[1])[None]
-        later = (places >= kept[0][:, None] + 2) & (places < valid[:, None])
-        known = tf.math.count_nonzero(tf.not_equal(tokens, 0) & (places < valid[:, None]), axis=1)
-        inputs = {"tokens": tokens, "segments": tf.cast(later, tf.int32), "valid_lens": valid}
-        report = {
-            "words_known": tf.cast(known, tf.int32) - len(words) - 1,
-            "words_left_out": tf.add_n(lens) - tf.add_n(kept),
-        }
-        return inputs, report, said
 
 
 def masked_words(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
@@ -219,12 +159,13 @@ def bert_tagger(*, example: Sequence[str]) -> tuple[Endpoint, ...]:
 
         def serve(text):
             inputs, report, said = texts(text)
-            likely = tf.nn.softmax(finite(model(inputs, training=False))[:, 1:-1, 1:])
-            words = said[:, 1:-1].to_tensor("")  # without `<cls>` and `<sep>`
-            real = tf.sequence_mask(inputs["valid_lens"] - 2, tf.shape(words)[1])
+            likely = tf.nn.softmax(finite(model(inputs, training=False))[..., 1:])
+            likely = said.of_words(likely)[:, 1:-1].to_tensor()  # without `<cls>` and `<sep>`
+            words = said.words[:, 1:-1]
+            real = tf.sequence_mask(words.row_lengths(), tf.shape(likely)[1])
             tags = tf.gather(names, tf.argmax(likely, axis=-1))
             return {
-                "words": words,
+                "words": words.to_tensor(""),
                 "tags": tf.where(real, tags, ""),
                 "probabilities": tf.where(real, tf.reduce_max(likely, axis=-1), 0.0),
                 **report,
@@ -255,12 +196,14 @@ def bert_answers(*, questions: Sequence[str], example: Sequence[str]) -> tuple[E
             inputs, report, said = texts(question, text)
             logits = model(inputs, training=False)
             start, end = (tf.nn.softmax(finite(logits[name])) for name in ("start", "end"))
-            start_at, end_at, likely = _best_span(start, end)
-            places = tf.range(tf.shape(start)[1])[None]
-            inside = (places >= start_at[:, None]) & (places <= end_at[:, None])
-            inside &= tf.equal(inputs["segments"], 1)
-            inside &= places < inputs["valid_lens"][:, None] - 1
-            words = tf.ragged.boolean_mask(said.to_tensor("", shape=tf.shape(start)), inside)
+            places = said.places()
+            *ends, likely = _best_span(start, end, places)
+            first, last = (tf.gather(places, at[:, None], batch_dims=1) for at in ends)  # (B, 1)
+            words = said.words[:, :-1].to_tensor("")  # without the last `<sep>`
+            place = tf.range(tf.shape(words)[1])[None]
+            inside = (place >= first) & (place <= last) & tf.not_equal(words, "")
+            inside &= tf.equal(said.of_words(inputs["segments"])[:, :-1].to_tensor(), 1)
+            words = tf.ragged.boolean_mask(words, inside)
             some = words.row_lengths() > 0
             return {
                 "answer": tf.strings.reduce_join(words, axis=-1, separator=" "),
@@ -274,22 +217,21 @@ def bert_answers(*, questions: Sequence[str], example: Sequence[str]) -> tuple[E
     return (Endpoint("serving_default", signature, build, sample),)
 
 
-def _best_span(start: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the most probable pair of places (B,), end not before start, and its probability."""
+def _best_span(
+    start: tf.Tensor, end: tf.Tensor, places: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the most probable tokens (B,) of start and end, and their probability.
+
+    The end is not before the start, and few enough words on: `places` (B, T) are those of words.
+    """
     steps = tf.shape(start)[1]
-    further = tf.range(steps)[None] - tf.range(steps)[:, None]  # from the start to the end
-    fits = (further >= 0) & (further < _LONGEST)
+    token = tf.range(steps)
+    fits = token[None, :] >= token[:, None]
+    fits &= places[:, None, :] - places[:, :, None] < _LONGEST
     both = tf.where(fits, start[:, :, None] * end[:, None, :], 0.0)  # (B, T, T)
     flat = tf.reshape(both, (-1, steps * steps))
     best = tf.argmax(flat, axis=1, output_type=tf.int32)
     return best // steps, best % steps, tf.reduce_max(flat, axis=1)
-
-
-def _first(words: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """Return the first words of each row, as many as its length says."""
-    place = tf.ragged.range(words.row_lengths())
-    keep = place < tf.cast(tf.expand_dims(lengths, 1), place.dtype)
-    return tf.ragged.boolean_mask(words, keep)
 
 
 def _texts(some: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerasd2l._lazy import lazy
+from kerasd2l.endpoints import word_pieces
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,7 +37,8 @@ class TextTable:
 
     Args:
         vocabulary: the tokens in the order of their numbers; number 0 is the unknown token.
-        tokenizer: what `Tokenizer.to_assets` gave: level, replacements, lower, strip.
+        tokenizer: what `Tokenizer.to_assets` gave: level, replacements, lower, strip; and, where
+            they are used, characters and pieces.
 
     Raises:
         ValueError: an empty vocabulary, or a tokenizer without its fields.
@@ -56,16 +58,19 @@ class TextTable:
         self._rules = dict(tokenizer)
         self._separator = "" if tokenizer["level"] == "char" else " "
         self.size = len(vocabulary)
-        tokens = tf.constant(list(vocabulary), tf.string)
-        numbers = tf.range(len(vocabulary), dtype=tf.int64)
-        start = tf.lookup.KeyValueTensorInitializer(tokens, numbers)
-        self._numbers = tf.lookup.StaticHashTable(start, default_value=0)
-        self.tokens = tokens
+        self.has_pieces = bool(tokenizer.get("pieces"))
+        self._longest = max(map(len, vocabulary[1:]), default=0)  # characters of a token
+        self.unknown = vocabulary[0]
+        self.tokens = tf.constant(list(vocabulary), tf.string)
+        self._numbers = _numbered(self.tokens, default=0)
+        characters = tokenizer.get("characters") or {}
+        self._replaced: Any = _numbered(tf.constant(list(characters)), -1) if characters else None
+        self._characters = tf.constant(list(characters.values()), tf.string)
 
     @property
     def resources(self) -> list[Any]:
         """What the export must track."""
-        return [self._numbers]
+        return [self._numbers] if self._replaced is None else [self._numbers, self._replaced]
 
     def ending(self, texts: tf.Tensor, most: int = MOST_CHARACTERS) -> tf.Tensor:
         """Return the last characters of (B,) texts; what is shorter stays as it is."""
@@ -79,7 +84,7 @@ class TextTable:
         return tf.maximum(tf.strings.length(texts, unit="UTF8_CHAR") - most, 0)
 
     def clean(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.Tensor:
-        """Return the texts after replacements, lower case and strip.
+        """Return the texts after all replacements, lower case and strip.
 
         Args:
             texts: (B,) string.
@@ -87,6 +92,7 @@ class TextTable:
                 ends in a space may want False.
         """
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+        texts = texts if self._replaced is None else self._replace(texts)
         for pattern, replacement in self._rules["replacements"]:
             texts = tf.strings.regex_replace(texts, pattern, replacement)
         if self._rules["lower"]:
@@ -94,12 +100,37 @@ class TextTable:
         strip = self._rules["strip"] if strip is None else strip
         return tf.strings.strip(texts) if strip else texts
 
-    def tokenize(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
-        """Return the tokens of (B,) texts: ragged (B, None) string."""
+    def _replace(self, texts: tf.Tensor) -> tf.Tensor:
+        split = tf.strings.unicode_split(texts, "UTF-8")
+        number = self._replaced.lookup(split.values)
+        other = tf.gather(self._characters, tf.maximum(number, 0))
+        split = split.with_values(tf.where(number < 0, split.values, other))
+        return tf.strings.reduce_join(split, axis=-1)
+
+    def words(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
+        """Return the words of (B,) texts, or their characters: ragged (B, None) string."""
         texts = self.clean(tf.convert_to_tensor(texts, tf.string), strip=strip)
         if self._rules["level"] == "char":
             return tf.strings.unicode_split(texts, "UTF-8")
         return tf.strings.split(texts)
+
+    def pieces(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Return the tokens of each word, its pieces or itself: ragged (B, None, None) string."""
+        if not self.has_pieces:
+            return words.with_values(tf.RaggedTensor.from_uniform_row_length(words.values, 1))
+        return words.with_values(
+            word_pieces.cut(
+                words.values,
+                lambda some: self._numbers.lookup(some) > 0,
+                self._longest,
+                self.unknown,
+            )
+        )
+
+    def tokenize(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
+        """Return the tokens of (B,) texts: ragged (B, None) string."""
+        words = self.words(texts, strip=strip)
+        return self.pieces(words).merge_dims(1, 2) if self.has_pieces else words
 
     def encode(self, texts: tf.Tensor, *, strip: bool | None = None) -> tf.RaggedTensor:
         """Return the token numbers of (B,) texts: ragged (B, None) int32."""
@@ -146,7 +177,7 @@ class TextTable:
     def decode(
         self, ids: tf.Tensor, *, end: int | None = None, lengths: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Return the texts of token numbers, words joined by spaces.
+        """Return the texts of token numbers, pieces joined to words, words by spaces.
 
         Args:
             ids: (B, T) int32, or ragged.
@@ -166,4 +197,13 @@ class TextTable:
                 keep &= tf.equal(ended, 0)
             ids = tf.ragged.boolean_mask(ids, keep)
         tokens = ids.with_values(tf.gather(self.tokens, ids.values))
-        return tf.strings.reduce_join(tokens, axis=-1, separator=self._separator)
+        texts = tf.strings.reduce_join(tokens, axis=-1, separator=self._separator)
+        joint = f" {word_pieces.CONTINUES}"
+        return tf.strings.regex_replace(texts, joint, "") if self.has_pieces else texts
+
+
+def _numbered(keys: tf.Tensor, default: int) -> Any:
+    """Return the table from texts to their places."""
+    places = tf.range(tf.size(keys, tf.int64))
+    start = tf.lookup.KeyValueTensorInitializer(keys, places)
+    return tf.lookup.StaticHashTable(start, default_value=default)

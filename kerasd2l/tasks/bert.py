@@ -76,20 +76,21 @@ class PreTrained:
         """Return the pre-trained models.BERTModel."""
         return self.load_model(self.open_run(self.folder).model)
 
-    def vocabulary(self) -> list[str]:
-        """Return its tokens.
+    def reading(self) -> dict[str, Any]:
+        """Return its `vocabulary` and `tokenizer`, as data sets take them.
 
         Raises:
             ValueError: the run is one of another recipe.
         """
         run = self.open_run(self.folder)
-        tokens = (run.read("assets.json") or {}).get("vocabulary")
-        if not tokens or not run.recipe.endswith("/bert_pretraining"):
+        assets = run.read("assets.json") or {}
+        tokens, words = assets.get("vocabulary"), assets.get("tokenizer")
+        if not tokens or not words or not run.recipe.endswith("/bert_pretraining"):
             raise ValueError(
                 "`weights` must be the folder of a run of bert_pretraining. Received: "
                 f"weights={self.folder}, a run of {run.recipe}."
             )
-        return tokens
+        return {"vocabulary": tokens, "tokenizer": data.Tokenizer.from_assets(words)}
 
 
 def pretraining(
@@ -152,7 +153,7 @@ def fine_tuning(
     """Make the recipe of a task that BERT is fine-tuned for. Section: "finetuning-bert".
 
     Args:
-        load: (source, batch_size, max_len, vocabulary) -> Data.
+        load: (source, batch_size, max_len[, vocabulary, tokenizer]) -> Data.
         head: what the model tells: "classes" of a text or a pair, "tags" of words, or a "span".
         dataset: str, its name.
         max_len: int >= 5, tokens of a row.
@@ -195,7 +196,7 @@ def fine_tuning(
             source,
             batch_size=descent.batch_size,
             max_len=max_len,
-            vocabulary=pretrained.vocabulary() if pretrained and fresh(source) else None,
+            **(pretrained.reading() if pretrained and fresh(source) else {}),
         ),
         model=build,
         optimizer=descent.optimizer,

@@ -1,5 +1,6 @@
 """Files of weights: both formats, and what only looks like one."""
 
+import json
 import os
 import pickle
 import sys
@@ -7,10 +8,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from checkpoints import HERE, answers_of, arrays_of
+from checkpoints import HERE, answers_of, arrays_of, converted, copied, refusal
 
 from kerasd2l.convert import ConvertError, convert
 from kerasd2l.convert.reading import read
+from kerasd2l.data import Tokenizer
 
 HEADS = {"num_heads": 3}
 
@@ -182,3 +184,30 @@ def test_other_floats_of_pytorch_are_read(tmp_path):
     for array in read(written(torch, tmp_path, content)).arrays.values():
         assert array.dtype == np.float32
         assert array.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (None, "a s e"),  # all letters of the vocabulary are small
+        ({"model_max_length": 512}, "a s e"),
+        ({"do_lower_case": False}, "A s \u00c9"),
+        ({"do_lower_case": True, "strip_accents": False}, "a s \u00e9"),
+        ({"do_lower_case": False, "strip_accents": True}, "A s E"),
+    ],
+)
+def test_words_are_made_as_tokenizer_config_tells(told, words, tmp_path):
+    folder = copied("bert", tmp_path)
+    if told is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    assets = converted("bert", folder, use_tokens=True).assets
+    assert Tokenizer.from_assets(assets["tokenizer"])("A s \u00c9") == words.split()
+
+
+def test_a_tokenizer_config_that_tells_nonsense_is_refused(tmp_path):
+    folder = copied("bert", tmp_path)
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": "yes"}')
+    line = refusal("bert", folder, use_tokens=True)
+    assert "do_lower_case='yes': neither true nor false" in line
+    (folder / "tokenizer_config.json").write_text("[]")
+    assert "must hold an object" in refusal("bert", folder, use_tokens=True)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kerasd2l import data, endpoints, models
 from kerasd2l.data import bert_inputs
-from kerasd2l.endpoints.bert import BERTTexts
+from kerasd2l.endpoints.bert_texts import BERTTexts
 from kerasd2l.testing import check_endpoint
 
 WORDS = "the cat sat on mat . , ? 25 kilometers how many july 4".split()
@@ -55,7 +55,7 @@ def test_texts_become_what_the_training_reads(pair):
             ).all()
             array = array[:, : there.shape[1]]
         np.testing.assert_array_equal(there, array)
-    assert [len(words) for words in said.to_list()] == expected["valid_lens"].tolist()
+    assert [len(words) for words in said.words.to_list()] == expected["valid_lens"].tolist()
     given = [
         len(a) + (len(b) if pair else 0) for a, b in zip(tokens, seconds or tokens, strict=True)
     ]

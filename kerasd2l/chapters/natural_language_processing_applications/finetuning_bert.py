@@ -1,4 +1,8 @@
-"""15.6 Fine-tuning BERT for sequences and tokens."""
+"""15.6 Fine-tuning BERT for sequences and tokens.
+
+`weights=RUN` brings the vocabulary and the tokenizer of RUN along: of a BERT that was converted,
+the pieces of words, too.
+"""
 
 from __future__ import annotations
 

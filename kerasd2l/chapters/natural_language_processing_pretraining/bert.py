@@ -34,7 +34,11 @@ def _run(run: str, seed: int) -> DemoResult:
     texts = [(FIRST.split(), None), (SECOND[0].split(), SECOND[1].split())]
     if run:
         folder = open_run(run)
-        vocab = data.Vocab.from_list((folder.read("assets.json") or {}).get("vocabulary", ()))
+        assets = folder.read("assets.json") or {}
+        vocab = data.Vocab.from_list(assets.get("vocabulary", ()))
+        words = data.Tokenizer.from_assets(assets["tokenizer"])
+        read = data.word_pieces.reader(words, vocab.tokens)
+        texts = [(read(FIRST), None), (read(SECOND[0]), read(SECOND[1]))]
         model = export.load_model(folder.model)
     else:
         words = [side for text in texts for side in text if side]
@@ -46,7 +50,7 @@ def _run(run: str, seed: int) -> DemoResult:
         seconds = None if second is None else [second]
         length = len(data.get_tokens_and_segments(first, second)[0])
         encoded = np.asarray(model.encode(data.bert_inputs.rows(vocab, [first], seconds, length)))
-        vectors.append(encoded[0, 2])  # behind `<cls>` and "a"
+        vectors.append(encoded[0, 2])  # behind `<cls>` and "a"; of pieces the first
         values[f"encoded, {name}"] = list(encoded.shape)
         values[f"crane, {name}"] = encoded[0, 2, :3].tolist()
     one, other = vectors

@@ -13,6 +13,7 @@ import numpy as np
 
 from kerasd2l.data.sets import facts, wikitext
 from kerasd2l.data.source import SourceLike, builtin_only
+from kerasd2l.data.text import Tokenizer
 from kerasd2l.recipe import Data
 
 Texts = Literal["notes", "help"]
@@ -29,6 +30,7 @@ def load(
     batch_size: int = 64,
     max_len: int = 48,
     vocabulary: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """Load texts, some of them in disorder.
 
@@ -41,6 +43,7 @@ def load(
         batch_size: int B, the global batch.
         max_len: int T, tokens of a row; longer texts are cut.
         vocabulary: the tokens of a pre-trained model; None: those of the training set.
+        tokenizer: that of a pre-trained model, which cuts these words again; None: they are whole.
 
     Returns:
         Data: x {"tokens" (B, T), "segments" (B, T), "valid_lens" (B,)} int32, y (B,) int32, 1:
@@ -65,6 +68,7 @@ def load(
         max_len=max_len,
         names=NAMES,
         vocabulary=vocabulary,
+        tokenizer=tokenizer,
     )
 
 

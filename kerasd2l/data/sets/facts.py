@@ -7,15 +7,18 @@ made. Three tasks: does a claim follow from a note, what is each word, where is 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import bert_inputs, pipeline
+from kerasd2l.data import bert_inputs, pipeline, word_pieces
 from kerasd2l.data.source import Source, SourceLike, builtin_only
+from kerasd2l.data.text import Tokenizer
 from kerasd2l.data.vocab import known_or_counted
 from kerasd2l.recipe import Data
 
@@ -62,6 +65,7 @@ def load(
     max_len: int = 32,
     examples: int = 4000,
     vocabulary: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """Load a task about notes.
 
@@ -73,10 +77,11 @@ def load(
         max_len: int T, tokens of a row.
         examples: int >= 20; every tenth is for the test.
         vocabulary: the tokens of a pre-trained model; None: those of the training set.
+        tokenizer: that of a pre-trained model, which cuts these words again; None: they are whole.
 
     Returns:
         Data: x {"tokens" (B, T), "segments" (B, T), "valid_lens" (B,)} int32; y (B,) int32 for
-        "pair"; (B, T) int32 for "tokens", 0 where there is no word, with weights that make a mean
+        "pair"; (B, T) int32 for "tokens", 0 where no word begins, with weights that make a mean
         that of the words; {"start" (B,), "end" (B,)} int32 for "span", both ends inside.
         assets["vocabulary"], ["tokenizer"], ["max_len"], and ["class_names"] but for "span".
 
@@ -95,7 +100,13 @@ def load(
     made = _MAKERS[task](notes(examples), np.random.RandomState(1))
     names = {"pair": RELATIONS, "tokens": TAGS}.get(task)
     return fine_tuning_data(
-        source, made, batch_size=batch_size, max_len=max_len, names=names, vocabulary=vocabulary
+        source,
+        made,
+        batch_size=batch_size,
+        max_len=max_len,
+        names=names,
+        vocabulary=vocabulary,
+        tokenizer=tokenizer,
     )
 
 
@@ -107,18 +118,22 @@ def fine_tuning_data(
     max_len: int,
     names: Sequence[str] | None,
     vocabulary: Sequence[str] | None,
+    tokenizer: Tokenizer | None,
 ) -> Data:
     """Make the Data of examples (first words, second words or None, label); see `load`.
 
     A label is a number, a tag for each word, or {"start", "end"}: places in the second text. Every
     tenth example is for the test.
     """
+    known, tokenizer = bert_inputs.reading(source, vocabulary, tokenizer)
+    read = functools.cache(word_pieces.reader(tokenizer, known))
+    made = [_in_tokens(one, read) for one in made]
     parts = {
         "train": [one for i, one in enumerate(made) if i % 10 != 9],
         "test": [one for i, one in enumerate(made) if i % 10 == 9],
     }
     vocab = known_or_counted(
-        source.known("vocabulary") or vocabulary,
+        known,
         [words for one in parts["train"] for words in one[:2] if words is not None],
         reserved_tokens=bert_inputs.RESERVED,
     )
@@ -135,7 +150,7 @@ def fine_tuning_data(
             transform=transform,
         )
     assets: dict[str, Any] = {"class_names": list(names)} if names else {}
-    assets |= {"vocabulary": vocab.tokens, "tokenizer": bert_inputs.TOKENIZER.to_assets()}
+    assets |= {"vocabulary": vocab.tokens, "tokenizer": tokenizer.to_assets()}
     return pipeline.make_data(
         batches["train"],
         test=batches["test"],
@@ -221,6 +236,24 @@ def _questions(found: Sequence[Note], rng: np.random.RandomState) -> list[tuple]
 
 
 _MAKERS: dict[str, Any] = {"pair": _pairs, "tokens": _tags, "span": _questions}
+
+
+def _in_tokens(one: tuple, read: Callable[[str], list[str]]) -> tuple:
+    """Return an example with tokens for words, and its label by their places.
+
+    A word's tag stands at its first token, the others have none; an answer begins with the first
+    token of a word and ends with the last one of a word.
+    """
+    first, second, label = one
+    sides = [words and [read(word) for word in words] for words in (first, second)]
+    if isinstance(label, list):
+        tokens = zip(label, sides[0], strict=True)
+        label = [NO_TAG if i else tag for tag, some in tokens for i in range(len(some))]
+    elif isinstance(label, dict):
+        ends = list(itertools.accumulate(map(len, sides[1])))
+        begins = ends[label["start"]] - len(sides[1][label["start"]])
+        label = {"start": begins, "end": ends[label["end"]] - 1}
+    return *(some and list(itertools.chain.from_iterable(some)) for some in sides), label
 
 
 def _labels(some: Sequence[tuple], max_len: int) -> tuple[Any, Any]:

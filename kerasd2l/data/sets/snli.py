@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import archive, bert_inputs, downloads, pipeline
+from kerasd2l.data import archive, bert_inputs, downloads, pipeline, word_pieces
 from kerasd2l.data.sets import entailment_files, journeys
 from kerasd2l.data.sets.entailment_files import CLASS_NAMES, Pair
 from kerasd2l.data.source import DataError, Source, resolve
@@ -117,6 +117,7 @@ def load_for_bert(
     max_len: int = 128,
     min_freq: int = 5,
     vocabulary: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Data:
     """Load pairs of sentences as BERT reads them. Section: "natural-language-inference-bert".
 
@@ -128,6 +129,7 @@ def load_for_bert(
             longer sentence loses its last words first.
         min_freq: int, words that are rarer in the training pairs become `<unk>`.
         vocabulary: the tokens of a pre-trained model; None: those of the training pairs.
+        tokenizer: that of a pre-trained model; None: `bert_inputs.TOKENIZER`.
 
     Returns:
         Data: x {"tokens" (B, T), "segments" (B, T), "valid_lens" (B,)} int32, y (B,) int32: 0
@@ -144,13 +146,10 @@ def load_for_bert(
     """
     bert_inputs.check_max_len(max_len)
     source = Source.of(source)
-    table = WordTable(bert_inputs.TOKENIZER, max_len)
+    known, tokenizer = bert_inputs.reading(source, vocabulary, tokenizer)
+    table = WordTable(word_pieces.reader(tokenizer, known), max_len)
     splits = _numbers(source, corpus, table)
-    vocab = table.vocabulary(
-        source.known("vocabulary") or vocabulary,
-        min_freq=min_freq,
-        reserved_tokens=bert_inputs.RESERVED,
-    )
+    vocab = table.vocabulary(known, min_freq=min_freq, reserved_tokens=bert_inputs.RESERVED)
 
     def join(premise: tuple, hypothesis: tuple, label: tf.Tensor) -> tuple[dict, tf.Tensor]:
         return bert_inputs.join(premise, hypothesis, max_len), label
@@ -172,7 +171,7 @@ def load_for_bert(
         assets={
             "class_names": list(CLASS_NAMES),
             "vocabulary": vocab.tokens,
-            "tokenizer": bert_inputs.TOKENIZER.to_assets(),
+            "tokenizer": tokenizer.to_assets(),
             "max_len": max_len,
         },
     )
