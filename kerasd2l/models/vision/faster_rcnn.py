@@ -57,7 +57,7 @@ class FasterRCNN(OnMaps):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1].
+        inputs: (B, H, W, 3) float in [0, 1]; at least 16 x 16 with three stages.
         training: bool.
 
     Returns:
@@ -67,7 +67,7 @@ class FasterRCNN(OnMaps):
         (B, P, K + 1) float, logits, the background first, "offsets": (B, P, K, 4) float}.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range, or pictures that are too small.
 
     Example:
         >>> model = FasterRCNN(2, width=0.125, num_proposals=10, head_units=16)
