@@ -362,19 +362,6 @@ def test_drawn_scenes_are_exact(tmp_path):
             assert np.ptp(inside, axis=0).max() <= 12, "an object has one colour"
 
 
-def test_masks_of_each_object_lie_in_its_box():
-    loaded = scenes.load_boxes(batch_size=16, resize=64, masks=True)
-    (x, y), *_ = loaded.test
-    assert x.shape == (16, 64, 64, 3) and y["masks"].shape == (16, 4, 64, 64)
-    for labels_, masks in zip(y["labels"].numpy(), y["masks"].numpy(), strict=True):
-        for (class_id, *box), mask in zip(labels_, masks, strict=True):
-            assert mask.any() == (class_id >= 0)
-            if class_id >= 0:
-                rows, columns = np.nonzero(mask)
-                edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-                np.testing.assert_allclose(np.array(box) * 64, edges, atol=1.01)
-
-
 def test_the_book_s_bananas_are_read_from_their_folder(tmp_path):
     for split, count in (("train", 6), ("val", 3)):
         rows = [[(0, 10 * i, 20, 10 * i + 64, 148)] for i in range(count)]
