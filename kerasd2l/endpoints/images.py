@@ -129,9 +129,8 @@ def resized_and_scaled(image: tf.Tensor, size: Any, *, antialias: bool = True) -
     Returns:
         (height, width, C) float32.
     """
-    # a table, because the graph optimizer turns x / 255 into x * (1 / 255), one bit off
-    levels = tf.constant(np.arange(256, dtype="float32") / np.float32(255))
-    pixels = tf.gather(levels, tf.cast(image, tf.int32))
+    # not x / 255: the graph optimizer turns that into x * (1 / 255), one bit off
+    pixels = tf.math.divide_no_nan(tf.cast(image, tf.float32), 255.0)
     fits = tf.reduce_all(tf.equal(tf.shape(pixels)[:2], size))
     return tf.cond(fits, lambda: pixels, lambda: tf.image.resize(pixels, size, antialias=antialias))
 

@@ -95,68 +95,101 @@ def assign_anchor_to_bbox(ground_truth: Any, anchors: Any, iou_threshold: float 
 
 @as_one_graph
 def _assign(ground_truth, anchors, iou_threshold):
+    rows, number = _matched(ground_truth, anchors, iou_threshold)
+    shape = (ops.shape(ground_truth)[0], ops.shape(anchors)[0])
+    return ops.reshape(_spread(number + 1, rows, shape[0] * shape[1]), shape) - 1
+
+
+def _matched(ground_truth: Any, anchors: Any, iou_threshold: Any) -> tuple[Any, Any]:
+    """Say which anchors have an object, and which: few, so that all that follows is quick.
+
+    Args:
+        ground_truth: (B, G, 4) float, corners.
+        anchors: (A, 4) float, corners.
+        iou_threshold: float.
+
+    Returns:
+        rows (P,) int32, places in B * A, each once, in order; numbers of objects (P,) int32. JAX,
+        whose shapes are fixed, takes all rows, with -1 for those that have none.
+    """
     if not ground_truth.shape[1]:  # unknown or 0: the maximum needs an object to begin with
         ground_truth = ops.pad(ground_truth, ((0, 0), (0, 1), (0, 0)))
     # objects in front: what is done to all of them is quick
     iou = box_iou(ops.transpose(ground_truth, (1, 0, 2)), anchors)  # (G, B, A)
-    most = ops.max(iou, axis=0)  # (B, A)
-    objects = ops.shape(iou)[0]
-    countdown = objects - ops.arange(objects, dtype="int32")[:, None, None]
-    first = objects - ops.max(ops.cast(ops.equal(iou, most), "int32") * countdown, axis=0)
-    own = ops.where((most >= iou_threshold) & (most > 0), first, -1)
-    return _put(own, _anchor_of_each(iou))
+    objects, batch, count = ops.shape(iou)
+    anchor_of = _anchor_of_each(iou)  # (G, B)
+    there = anchor_of >= 0
+    place = ops.where(there, anchor_of + count * ops.arange(batch, dtype="int32"), -1)
+    iou = ops.reshape(iou, (objects, batch * count))
+    most = ops.max(iou, axis=0)  # (B * A,)
+    asked = _spread(
+        ops.cast(ops.reshape(there, (-1,)), "int32"),
+        ops.reshape(ops.maximum(place, 0), (-1,)),
+        batch * count,
+    )
+    wanted = (asked > 0) | ((most >= iou_threshold) & (most > 0))
+    rows = _rows_where(wanted)
+    own = ops.take(place, rows // count, axis=1) == rows  # (G, P)
+    number = ops.argmax(ops.where(own, float("inf"), ops.take(iou, rows, axis=1)), axis=0)
+    return rows, ops.where(ops.take(wanted, rows), ops.cast(number, "int32"), -1)
 
 
 def _anchor_of_each(iou: Any) -> Any:
-    """Match objects with anchors by overlap, the largest first: (B, G), -1 for none.
+    """Match objects with anchors by overlap, the largest first: (G, B) from (G, B, A), -1 for none.
 
     Each object asks for its best anchor; an anchor that is asked by several takes the one that it
     overlaps most, the others ask for their next best, until none is refused. That is the same
     matching as taking the largest IoU of all pairs again and again, for all pictures at once, and
-    seldom takes more than two rounds.
+    seldom takes more than two rounds, of which the later ones look at the refused only.
     """
-    objects, batch, anchors = ops.shape(iou)
-    known = isinstance(objects, int) and isinstance(anchors, int)
-    number = min(objects, anchors) if known else ops.minimum(objects, anchors)
-    overlaps, places = (ops.transpose(x, (1, 0, 2)) for x in ops.top_k(iou, number))  # (B, G, k)
-    # whoever was refused everywhere asks no more
-    overlaps, places = (ops.pad(x, ((0, 0), (0, 0), (0, 1))) for x in (overlaps, places))
-    order = ops.arange(objects, dtype="int32")
-    first = order[None, :] < order[:, None]  # (G, G): of two alike the first one wins
+    objects, batch, count = ops.shape(iou)
+    column, order = (ops.arange(n, dtype="int32") for n in (count, objects))
+    first = (order[:, None] < order)[..., None]  # (G, G, 1): of two alike the first one wins
+    table = ops.reshape(iou, (-1, count))
 
-    def asked(turn):
-        where = turn[..., None]
-        overlap = ops.take_along_axis(overlaps, where, axis=2)[..., 0]
-        return overlap, ops.take_along_axis(places, where, axis=2)[..., 0]
-
-    def refused(turn):
-        overlap, place = asked(turn)
-        rival, mine = overlap[:, None, :], overlap[:, :, None]
-        same = place[:, None, :] == place[:, :, None]  # (B, G, G)
+    def refused(overlap, place):  # (G, B)
+        rival, mine = overlap[:, None], overlap[None]
         stronger = (rival > mine) | ((rival == mine) & first)
-        return ops.any(same & stronger, axis=-1) & (overlap > 0)
+        return ops.any((place[:, None] == place) & stronger, axis=0) & (overlap > 0)
 
-    def ask_again(turn, lost):
-        turn = turn + ops.cast(lost, "int32")
-        return turn, refused(turn)
+    def ask_again(overlap, place, lost):
+        rows = _rows_where(ops.reshape(lost, (-1,)))
+        numbers, places = ops.reshape(overlap, (-1,)), ops.reshape(place, (-1,))
+        line = ops.take(table, rows, axis=0)  # (L, A)
+        last, where = (ops.take(x, rows)[:, None] for x in (numbers, places))
+        after = (line < last) | ((line == last) & (column > where))
+        asked = _best(ops.where(after, line, 0.0))
+        overlap, place = (
+            ops.reshape(ops.scatter_update(old, rows[:, None], new), (objects, batch))
+            for old, new in zip((numbers, places), asked, strict=True)
+        )
+        return overlap, place, refused(overlap, place)
 
-    turn = ops.zeros((batch, objects), "int32")
-    turn, _ = ops.while_loop(lambda turn, lost: ops.any(lost), ask_again, (turn, refused(turn)))
-    overlap, place = asked(turn)
-    return ops.where(overlap > 0, ops.cast(place, "int32"), -1)
+    overlap, place = _best(iou)
+    overlap, place, _ = ops.while_loop(
+        lambda overlap, place, lost: ops.any(lost),
+        ask_again,
+        (overlap, place, refused(overlap, place)),
+    )
+    return ops.where(overlap > 0, place, -1)
 
 
-def _put(own: Any, anchor_of: Any) -> Any:
-    """Write the number of each object at its anchor: own (B, A), anchor_of (B, G)."""
-    batch, anchors = ops.shape(own)
-    objects = ops.shape(anchor_of)[1]
-    width = anchors + 1  # the last column takes objects that have no anchor
-    column = ops.where(anchor_of >= 0, anchor_of, anchors)
-    place = column + width * ops.arange(batch, dtype="int32")[:, None]
-    number = ops.broadcast_to(ops.arange(objects, dtype="int32"), (batch, objects))
-    flat = ops.reshape(ops.pad(own, ((0, 0), (0, 1))), (-1,))
-    flat = ops.scatter_update(flat, ops.reshape(place, (-1, 1)), ops.reshape(number, (-1,)))
-    return ops.reshape(flat, (batch, width))[:, :anchors]
+def _best(line: Any) -> tuple[Any, Any]:
+    """Return the largest number along the last axis, and where the first of them is."""
+    number, place = ops.top_k(line, 1)  # much quicker than `ops.argmax`
+    return number[..., 0], ops.cast(place[..., 0], "int32")
+
+
+def _spread(x: Any, rows: Any, count: Any) -> Any:
+    """Write x (P, ...) into zeros (count, ...) at its rows: much quicker than `ops.scatter`."""
+    return ops.segment_sum(x, rows, count)
+
+
+def _rows_where(mask: Any) -> Any:
+    """Return where a mask (N,) is true, in order. JAX, whose shapes are fixed, takes all."""
+    if backend.backend() == "jax":
+        return ops.arange(mask.shape[0], dtype="int32")
+    return ops.cast(ops.nonzero(mask)[0], "int32")
 
 
 def check_prior(sizes: Sequence[float], ratios: Sequence[float]) -> None:
@@ -191,9 +224,8 @@ def multibox_target(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:
         ([[0, 3]], [[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]])
     """
     anchors, labels = as_boxes(anchors, "anchors"), as_boxes(labels, "labels", 5)
-    if len(anchors.shape) == 3 and anchors.shape[0] == 1:
-        anchors = anchors[0]
-    if len(labels.shape) != 3 or len(anchors.shape) != 2:
+    one_set = len(anchors.shape) == 2 or (len(anchors.shape) == 3 and anchors.shape[0] == 1)
+    if len(labels.shape) != 3 or not one_set:
         raise ValueError(
             "`anchors` must be (1, A, 4) or (A, 4) and `labels` (B, G, 5). "
             f"Received: shapes {tuple(anchors.shape)} and {tuple(labels.shape)}."
@@ -203,31 +235,21 @@ def multibox_target(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:
 
 @as_one_graph
 def _targets(anchors, labels):
+    anchors = ops.reshape(anchors, (-1, 4))  # in the graph: an operation on its own is slow
     real = (labels[..., 0] >= 0) & ops.all(ops.isfinite(labels), axis=-1)
     labels = ops.where(real[..., None], labels, ops.zeros_like(labels))
-    own = assign_anchor_to_bbox(labels[..., 1:], anchors)  # (B, A)
-    batch, count = ops.shape(own)
-    own = ops.reshape(own, (-1,))
-    rows = _rows_with_object(own)
-    number = ops.take(own, rows)
-    mine = ops.cast(number >= 0, "float32")[:, None]
-    number = ops.maximum(number, 0) + ops.shape(labels)[1] * (rows // count)
-    objects = ops.take(ops.reshape(labels, (-1, 5)), number, axis=0)  # (rows, 5)
-    offsets = mine * offset_boxes(ops.take(anchors, rows % count, axis=0), objects[:, 1:])
-    offsets = ops.scatter_update(ops.zeros((batch * count, 4)), rows[:, None], offsets)
-    classes = ops.cast(mine[:, 0] * (objects[:, 0] + 1), "int32")
-    classes = ops.scatter_update(ops.zeros_like(own), rows[:, None], classes)
-    mask = ops.broadcast_to(ops.cast(own >= 0, "float32")[:, None], (batch * count, 4))
+    rows, number = _matched(labels[..., 1:], anchors, 0.5)
+    (batch, objects), count = ops.shape(labels)[:2], ops.shape(anchors)[0]
+    mine = ops.cast(number >= 0, "float32")[:, None]  # (P, 1)
+    number = ops.maximum(number, 0) + objects * (rows // count)
+    own = ops.take(ops.reshape(labels, (-1, 5)), number, axis=0)  # (P, 5)
+    offsets = mine * offset_boxes(ops.take(anchors, rows % count, axis=0), own[:, 1:])
+    classes = ops.cast(mine[:, 0] * (own[:, 0] + 1), "int32")
+    mask = ops.broadcast_to(mine, ops.shape(offsets))
+    offsets, mask, classes = (_spread(x, rows, batch * count) for x in (offsets, mask, classes))
     shape = (batch, 4 * count)
     return (
         ops.reshape(offsets, shape),
         ops.reshape(mask, shape),
         ops.reshape(classes, (batch, count)),
     )
-
-
-def _rows_with_object(own: Any) -> Any:
-    """Return where `own` (B * A,) is a number: few rows. JAX, whose shapes are fixed, takes all."""
-    if backend.backend() == "jax":
-        return ops.arange(own.shape[0], dtype="int32")
-    return ops.cast(ops.nonzero(own >= 0)[0], "int32")

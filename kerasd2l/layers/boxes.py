@@ -117,14 +117,17 @@ def offset_boxes(anchors: Any, assigned_bb: Any, eps: float = 1e-6) -> Any:
         >>> offset_boxes([[0, 0, 2, 2]], [[1, 0, 3, 2]]).numpy().round(2).tolist()
         [[5.0, 0.0, 0.0, 0.0]]
     """
-    anchors, boxes = box_corner_to_center(anchors), box_corner_to_center(assigned_bb)
-    sizes = anchors[..., 2:]
-    flat = ops.any(sizes <= 0, axis=-1, keepdims=True)
-    sizes = ops.where(flat, ops.ones_like(sizes), sizes)
-    xy = 10 * (boxes[..., :2] - anchors[..., :2]) / sizes
-    wh = 5 * ops.log(eps + ops.relu(boxes[..., 2:]) / sizes)
-    offsets = ops.concatenate((xy, wh), axis=-1)
-    return ops.where(flat, ops.zeros_like(offsets), offsets)
+    u1, v1, u2, v2 = columns_of(anchors)
+    x1, y1, x2, y2 = columns_of(assigned_bb)
+    flat = (u2 <= u1) | (v2 <= v1)
+    offsets = []
+    for a1, a2, b1, b2 in ((u1, u2, x1, x2), (v1, v2, y1, y2)):
+        size = ops.where(flat, 1.0, a2 - a1)
+        shift = 10 * ((b1 + b2) / 2 - (a1 + a2) / 2) / size
+        growth = 5 * ops.log(eps + ops.relu(b2 - b1) / size)
+        offsets.append([ops.where(flat, 0.0, x) for x in (shift, growth)])
+    (x, w), (y, h) = offsets
+    return ops.stack((x, y, w, h), axis=-1)
 
 
 def offset_inverse(anchors: Any, offset_preds: Any) -> Any:

@@ -132,6 +132,7 @@ def test_wrong_numbers_are_one_line_of_error(setting, message):
         ("yolo", "shapes=0.1,0.2,0.3", "width, height and so on"),
         ("yolo", "box_loss=l1", "must be one of giou, squared"),
         ("yolo_v1", "boxes=0", "`boxes` must be at least 1"),
+        ("yolo_v1", "grid=50", "with grid=50 needs pictures of at least 1569 x 1569 pixels"),
     ],
 )
 def test_wrong_numbers_of_yolo_are_one_line_of_error(name, setting, message):

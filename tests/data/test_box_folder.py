@@ -338,11 +338,11 @@ print(peak() - before)
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux' peaks")
 def test_memory_stays_flat_over_epochs_of_a_set_that_is_larger_than_it(tmp_path):
-    root = annotated.voc(tmp_path, [[("cat", 1, 1, 9, 9)]] * 200)  # 160 for training: 126 MB
+    root = annotated.voc(tmp_path, [[("cat", 1, 1, 9, 9)]] * 400)  # 320 for training: 252 MB
     done = subprocess.run(
         [sys.executable, "-c", _EPOCHS, root], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout) < 80, "MB more than after the first batch"
+    assert float(done.stdout) < 160, "MB more than after the first batch"
 
 
 def test_drawn_scenes_are_exact(tmp_path):
@@ -360,19 +360,6 @@ def test_drawn_scenes_are_exact(tmp_path):
             assert (drawn.classes[place][objects == k] == class_id + 1).all()
             inside = drawn.x[place][objects == k].astype(int)
             assert np.ptp(inside, axis=0).max() <= 12, "an object has one colour"
-
-
-def test_masks_of_each_object_lie_in_its_box():
-    loaded = scenes.load_boxes(batch_size=16, resize=64, masks=True)
-    (x, y), *_ = loaded.test
-    assert x.shape == (16, 64, 64, 3) and y["masks"].shape == (16, 4, 64, 64)
-    for labels_, masks in zip(y["labels"].numpy(), y["masks"].numpy(), strict=True):
-        for (class_id, *box), mask in zip(labels_, masks, strict=True):
-            assert mask.any() == (class_id >= 0)
-            if class_id >= 0:
-                rows, columns = np.nonzero(mask)
-                edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-                np.testing.assert_allclose(np.array(box) * 64, edges, atol=1.01)
 
 
 def test_the_book_s_bananas_are_read_from_their_folder(tmp_path):

@@ -138,6 +138,22 @@ def test_objects_that_want_the_same_anchor():
     assert set(own) - {-1} == set(range(6))
 
 
+def test_the_first_anchor_belongs_to_one_object_while_another_has_none():
+    boxes = np.array([[5, 5, 6, 6], [0, 0, 0.4, 1], [5, 5, 6, 6]], "f")
+    anchors = np.array([[0, 0, 1, 1], [2, 2, 3, 3]], "f")
+    np.testing.assert_array_equal(assign_anchor_to_bbox(boxes, anchors), [1, -1])
+
+
+def test_refused_objects_take_their_next_best_of_each_picture():
+    # both want anchor 0; of the second picture's all overlap it alike, and anchors 1 and 2, too
+    anchors = np.array([[0, 0, 4, 4], [0, 0, 4, 2], [0, 2, 4, 4], [8, 8, 9, 9]], "f")
+    one = [[0, 0, 4, 4], [0, 0, 4, 3.5], [0, 0.1, 4, 4]]
+    boxes = np.array([one, [[0, 0, 4, 4]] * 3, [[0, 0, 4, 2]] * 2 + [[8, 8, 9, 9]]], "f")
+    own = np.asarray(assign_anchor_to_bbox(boxes, anchors))
+    np.testing.assert_array_equal(own, [_assigned(b, anchors) for b in boxes])
+    np.testing.assert_array_equal(own[1], [0, 1, 2, -1])
+
+
 def test_more_objects_than_anchors():
     boxes = np.array([[0, 0, 1, 1], [0, 0, 0.9, 1], [0, 0, 0.8, 1]], "f")
     own = assign_anchor_to_bbox(boxes, np.array([[0, 0, 0.9, 1], [0, 0, 0.1, 0.1]], "f"))

@@ -97,6 +97,13 @@ def test_candidates_are_boxes_of_each_class_and_score_nothing_where_there_is_no_
         (lambda: models.FasterRCNN(1, depths=(1, 0)), "`depths`"),
         (lambda: models.FastRCNN(1, grid=0), "grid"),
         (lambda: models.RCNN(1, crop=8), "`crop` must be at least 16"),
+        (
+            lambda: models.RCNN(1).build((None, 15, 64, 3)),
+            "rcnn needs pictures of at least 16 x 16",
+        ),
+        (lambda: models.FastRCNN(1).build((None, 1, 1, 3)), "at least 16 x 16 pixels. Received: 1"),
+        (lambda: models.FasterRCNN(1, depths=(1, 1)).build((None, 64, 7, 3)), "at least 8 x 8"),
+        (lambda: models.MaskRCNN(1).build((None, 15, 15, 3)), "mask_rcnn needs pictures"),
     ],
 )
 def test_wrong_numbers(make, message):

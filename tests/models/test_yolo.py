@@ -249,7 +249,8 @@ def test_each_learns_three_pictures():
         (lambda: models.YOLO(1, **SMALL).build((None, 64, 80, 3)), "such as 64 x 64"),
         (lambda: models.YOLOv1(1, grid=0), "`grid` must be at least 1"),
         (lambda: models.YOLOv1(1, noobj_weight=-1.0), "must be at least 0"),
-        (lambda: models.YOLOv1(1, **SMALL).build((None, 16, 64, 3)), "at least 32 x 32 pixels"),
+        (lambda: models.YOLOv1(1, **SMALL, grid=1).build((None, 16, 64, 3)), "at least 32 x 32"),
+        (lambda: models.YOLOv1(1, **SMALL, grid=3).build((None, 96, 64, 3)), "at least 65 x 65"),
     ],
 )
 def test_wrong_numbers_are_refused(build, message):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 else:
     tf = lazy("tensorflow")
 
-Kind = Literal["classes", "boxes", "masks", "instances", "cut_masks"]
+Kind = Literal["classes", "boxes", "masks", "cut_masks"]
 
 
 class Augmentation:
@@ -23,8 +23,7 @@ class Augmentation:
         transforms: the changes, in their order.
         targets: what belongs to the pictures, and is moved with them: "classes" (nothing to move),
             "boxes": (B, G, 5) class, x1, y1, x2, y2 in parts of the picture, class -1 for none,
-            "masks": (B, H, W) whole numbers, "instances": a dict of the boxes as "labels" and of
-            "masks" (B, G, H, W), one for each, "cut_masks": a dict of "boxes" (B, G, 5) and "masks"
+            "masks": (B, H, W) whole numbers, "cut_masks": a dict of "boxes" (B, G, 5) and "masks"
             (B, G, m, m), each of which is cut to its box.
         least_area: float, part of a box that must be left in the picture; else it is dropped: its
             class becomes -1, and its mask 0.
@@ -101,15 +100,13 @@ class Augmentation:
         return changed if len(changed) > 1 else (changed[0], None)
 
     def _targets(self, y: Any) -> tuple[tf.Tensor | None, tf.Tensor | None]:
-        """Return boxes (B, G, 4) and masks (B, H, W, G), or None."""
+        """Return boxes (B, G, 4) and masks (B, H, W, 1), or None."""
         if self.targets == "boxes":
             return y[..., 1:], None
         if self.targets == "cut_masks":
             return y["boxes"][..., 1:], None
         if self.targets == "masks":
             return None, y[..., None]
-        if self.targets == "instances":
-            return y["labels"][..., 1:], tf.transpose(y["masks"], [0, 2, 3, 1])
         return None, None
 
     def _moved(self, y: Any, boxes: Any, masks: Any, left: Any) -> Any:
@@ -118,19 +115,13 @@ class Augmentation:
             return masks[..., 0]
         if boxes is None:
             return y
-        if self.targets == "boxes":
-            labels = y
-        else:
-            labels = y["boxes" if self.targets == "cut_masks" else "labels"]
+        labels = y if self.targets == "boxes" else y["boxes"]
         kept = (labels[..., 0] >= 0) & (left >= self.least_area) & (_area(boxes) > 0)
         moved = tf.concat([labels[..., :1], boxes], axis=-1)
         labels = tf.where(kept[..., None], moved, -1.0)
         if self.targets == "boxes":
             return labels
-        if self.targets == "cut_masks":
-            return {"boxes": labels, "masks": tf.where(kept[..., None, None], masks, 0.0)}
-        masks = tf.transpose(masks, [0, 3, 1, 2])
-        return {"labels": labels, "masks": tf.where(kept[..., None, None], masks, 0)}
+        return {"boxes": labels, "masks": tf.where(kept[..., None, None], masks, 0.0)}
 
 
 def _area(boxes: tf.Tensor) -> tf.Tensor:

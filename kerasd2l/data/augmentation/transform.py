@@ -42,7 +42,7 @@ class Transform:
         return x
 
     def mask(self, mask: tf.Tensor, drawn: Any) -> tf.Tensor:
-        """Move one mask (H, W, G) of whole numbers, by the numbers of its picture."""
+        """Move one mask (H, W, 1) of whole numbers, by the numbers of its picture."""
         return mask
 
     def cut_masks(self, masks: tf.Tensor, moved: tf.Tensor, drawn: Any) -> tf.Tensor:

@@ -180,7 +180,6 @@ def load_boxes(
     batch_size: int = 32,
     resize: int | tuple[int, int] | None = None,
     max_objects: int | None = None,
-    masks: bool = False,
 ) -> Data:
     """Load the drawn shapes for object detection: 800 pictures for training, 200 for test.
 
@@ -191,16 +190,14 @@ def load_boxes(
         batch_size: int, the global batch.
         resize: int or (height, width); None: 128 x 128.
         max_objects: int, objects of a picture, of more the largest; None: the most that there are.
-        masks: bool, with a mask of each object.
 
     Returns:
         Data: x (B, H, W, 3) float32 in [0, 1]; y (B, G, 5) float32: class, x1, y1, x2, y2, -1 where
-        there is no object; with masks a dict of that ("labels") and "masks" (B, G, H, W) uint8, 1
-        where the object is; assets["class_names"].
+        there is no object; assets["class_names"].
 
     Raises:
         DataError: asked for files or a download, which do not exist.
-        ValueError: a number out of range, or `max_objects` that masks do not have.
+        ValueError: a number out of range.
 
     Example:
         >>> load_boxes(batch_size=8).size
@@ -209,26 +206,11 @@ def load_boxes(
     source = builtin_only(source, "the shapes are drawn")
     size = pipeline.size_of(resize) or (SIZE, SIZE)
     most = max_objects or MOST_OBJECTS
-    if masks and most < MOST_OBJECTS:
-        raise ValueError(
-            f"`max_objects` must be at least {MOST_OBJECTS} with masks. "
-            f"Received: max_objects={max_objects}."
-        )
 
     def batches(split: str, seed: int | None) -> pipeline.Batches:
         found, x = scenes(split), stretched(split, size)
         labels = box_batches.pad(found.class_ids, found.boxes, most)
-        options: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
-        if not masks:
-            return box_batches.from_arrays(x, labels, resize=size, **options)
-
-        def transform(x: tf.Tensor, labels: tf.Tensor, objects: tf.Tensor) -> Any:
-            numbers = np.arange(1, most + 1, dtype=np.uint8)[:, None, None]
-            of_each = tf.equal(objects[:, None], numbers)
-            of_each = nearest(tf.cast(of_each, tf.uint8), size)  # (B, G, H, W)
-            return pipeline.scale_images(x, size), {"labels": labels, "masks": of_each}
-
-        return pipeline.from_arrays((x, labels, found.objects), transform=transform, **options)
+        return box_batches.from_arrays(x, labels, resize=size, batch_size=batch_size, seed=seed)
 
     return pipeline.make_data(
         batches("train", source.seed),

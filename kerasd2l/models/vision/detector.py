@@ -15,13 +15,18 @@ class OfEachPicture(keras.losses.Loss):
         return y_pred
 
 
-def check_sides(name: str, input_shape: Sequence[int | None], least: int) -> None:
+def check_sides(
+    name: str,
+    input_shape: Sequence[int | None],
+    least: int,
+    remedy: str = "Use a larger `resize`.",
+) -> None:
     """Refuse pictures (B, H, W, C) with a side that is known and below `least` pixels."""
     sides = [side for side in input_shape[1:3] if side is not None]
     if any(side < least for side in sides):
         raise ValueError(
             f"{name} needs pictures of at least {least} x {least} pixels. "
-            f"Received: {' x '.join(map(str, sides))}. Use a larger `resize`."
+            f"Received: {' x '.join(map(str, sides))}. {remedy}"
         )
 
 

@@ -12,6 +12,7 @@ from keras import ops
 from kerasd2l.layers import RoIPooling, multibox_prior
 from kerasd2l.layers.anchors import check_prior
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
+from kerasd2l.models.vision.detector import check_sides
 from kerasd2l.models.vision.image_network import ImageNetwork
 from kerasd2l.models.vision.region_detector import RegionDetector
 from kerasd2l.models.vision.resnet import residual_block, residual_maps, stem
@@ -71,6 +72,7 @@ class OnMaps(RegionDetector):
         raise NotImplementedError
 
     def build(self, input_shape):
+        check_sides(self.name, input_shape, 2 ** (len(self.depths) + 1))  # a pixel of the last map
         size = 49 * self.backbone.output.shape[-1]
         for layer in self.hidden:
             layer.build((None, None, size))
@@ -116,7 +118,7 @@ class FastRCNN(OnMaps):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1].
+        inputs: (B, H, W, 3) float in [0, 1]; at least 16 x 16 with three stages.
         training: bool.
 
     Returns:
@@ -125,7 +127,7 @@ class FastRCNN(OnMaps):
         first, "offsets": (B, P, K, 4) float}.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range, or pictures that are too small.
 
     Example:
         >>> model = FastRCNN(2, width=0.125, grid=2, head_units=16)

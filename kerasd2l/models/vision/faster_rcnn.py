@@ -16,13 +16,13 @@ from kerasd2l.layers import (
     multibox_prior,
     offset_boxes,
     propose,
-    sample_regions,
 )
-from kerasd2l.layers.cells import real_objects, with_one_more
+from kerasd2l.layers.cells import real_objects
 from kerasd2l.layers.suppression import take_rows
 from kerasd2l.losses import sigmoid_losses
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
 from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, OnMaps
+from kerasd2l.models.vision.region_detector import draw_regions
 
 _HIGH, _LOW = 0.7, 0.3  # IoU of anchors with an object, and of background
 
@@ -57,7 +57,7 @@ class FasterRCNN(OnMaps):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1].
+        inputs: (B, H, W, 3) float in [0, 1]; at least 16 x 16 with three stages.
         training: bool.
 
     Returns:
@@ -67,7 +67,7 @@ class FasterRCNN(OnMaps):
         (B, P, K + 1) float, logits, the background first, "offsets": (B, P, K, 4) float}.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range, or pictures that are too small.
 
     Example:
         >>> model = FasterRCNN(2, width=0.125, num_proposals=10, head_units=16)
@@ -156,16 +156,15 @@ class FasterRCNN(OnMaps):
 
     def rpn_losses(self, labels: Any, outputs: dict[str, Any], training: bool) -> tuple[Any, Any]:
         """Return the losses of objectness and of boxes of each picture, (B,) each."""
-        boxes = real_objects(labels)[0][..., 1:]
-        own = match_regions(boxes, outputs["anchors"], _HIGH, _LOW, best=True)
+        labels, _ = real_objects(labels)
+        own = match_regions(labels[..., 1:], outputs["anchors"], _HIGH, _LOW, best=True)
         seed = self.draws if training else 1
-        rows, counts = sample_regions(own, self.anchors_learned, 0.5, seed)
-        number = take_rows(own, rows)
-        positive = counts & (number >= 0)
+        rows, number, objects, counts = draw_regions(own, labels, self.anchors_learned, 0.5, seed)
+        positive = number >= 0
         logits = take_rows(outputs["objectness"], rows)
         class_losses = sigmoid_losses(ops.cast(positive, "float32"), logits)
-        objects = take_rows(with_one_more(boxes), ops.maximum(number, 0))
-        offsets = offset_boxes(ops.take(outputs["anchors"][0], rows, axis=0), objects)
+        anchors = ops.take(outputs["anchors"][0], rows, axis=0)  # (B, M, 4)
+        offsets = offset_boxes(anchors, objects[..., 1:])
         errors = smooth_l1(offsets, take_rows(outputs["anchor_offsets"], rows), self.smooth_beta)
         losses = (
             ops.where(counts, class_losses, 0.0),

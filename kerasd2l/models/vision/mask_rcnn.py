@@ -49,14 +49,14 @@ class MaskRCNN(FasterRCNN):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1].
+        inputs: (B, H, W, 3) float in [0, 1]; at least 16 x 16 with three stages.
         training: bool.
 
     Returns:
         As `FasterRCNN`; masks are asked for by `object_masks`, of boxes that are worth it.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range, or pictures that are too small.
 
     Example:
         >>> model = MaskRCNN(2, mask_filters=(8,), width=0.125, num_proposals=10, head_units=16)

@@ -11,9 +11,12 @@ from keras import ops
 from kerasd2l.layers import RoIAlign
 from kerasd2l.layers.anchors import check_prior
 from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
+from kerasd2l.models.vision.detector import check_sides
 from kerasd2l.models.vision.fast_rcnn import RATIOS, SIZES, grid_regions, residual_backbone
 from kerasd2l.models.vision.image_network import LAST
 from kerasd2l.models.vision.region_detector import RegionDetector
+
+_LEAST = 16  # pixels of a side, of pictures and of what is cut out of them
 
 
 @keras.saving.register_keras_serializable("kerasd2l")
@@ -43,7 +46,7 @@ class RCNN(RegionDetector):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1].
+        inputs: (B, H, W, 3) float in [0, 1]; at least 16 x 16.
         training: bool.
 
     Returns:
@@ -51,7 +54,7 @@ class RCNN(RegionDetector):
         "there": (B, P) bool, "classes": (B, P, K) float, s, "offsets": (B, P, K, 4) float}.
 
     Raises:
-        ValueError: a number out of range.
+        ValueError: a number out of range, or pictures that are too small.
 
     Example:
         >>> model = RCNN(2, width=0.125, crop=32, grid=2)
@@ -83,9 +86,9 @@ class RCNN(RegionDetector):
     ):
         check_sizes(grid=grid)
         check_prior(sizes, ratios)
-        if crop < 16 or l2 < 0:
+        if crop < _LEAST or l2 < 0:
             raise ValueError(
-                "`crop` must be at least 16 pixels, `l2` at least 0. "
+                f"`crop` must be at least {_LEAST} pixels, `l2` at least 0. "
                 f"Received: crop={crop}, l2={l2}."
             )
         super().__init__(
@@ -112,6 +115,7 @@ class RCNN(RegionDetector):
         self.average = keras.layers.GlobalAveragePooling2D(data_format=LAST, name="average")
 
     def build(self, input_shape):
+        check_sides(self.name, input_shape, _LEAST)
         size = self.backbone.output.shape[-1]
         self.class_head.build((None, None, size))
         self.box_head.build((None, None, size))

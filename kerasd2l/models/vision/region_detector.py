@@ -16,6 +16,28 @@ from kerasd2l.models.sequence.recurrent_stack import check_sizes, drawn
 from kerasd2l.models.vision.detector import Detector
 
 
+def draw_regions(
+    own: Any, labels: Any, count: int, share: float, seed: Any
+) -> tuple[Any, Any, Any, Any]:
+    """Draw regions to learn from by `sample_regions`, each with its object.
+
+    Args:
+        own: (B, R) int, as `match_regions` gives it.
+        labels: (B, G, 5) float, the objects, as `real_objects` gives them.
+        count: int >= 1, M.
+        share: float in (0, 1].
+        seed: int or `keras.random.SeedGenerator`.
+
+    Returns:
+        rows (B, M), places in R; number (B, M), of its object, below 0 for the background and where
+        there is no region; the objects themselves (B, M, 5); which of them count (B, M) bool.
+    """
+    rows, counts = sample_regions(own, count, share, seed)
+    number = ops.where(counts, take_rows(own, rows), BETWEEN)
+    objects = take_rows(with_one_more(labels), ops.maximum(number, 0))
+    return rows, number, objects, counts
+
+
 class RegionDetector(Detector):
     """Say of each region which class it has, and for each class a better box.
 
@@ -108,10 +130,10 @@ class RegionDetector(Detector):
         there = ops.concatenate((real, outputs["there"]), axis=1)
         own = ops.where(there, match_regions(own_boxes, regions, 0.5), BETWEEN)
         seed = self.draws if training else 0
-        rows, counts = sample_regions(own, self.num_samples, self.positive_share, seed)
-        boxes, number = (ops.stop_gradient(take_rows(x, rows)) for x in (regions, own))
-        objects = take_rows(with_one_more(labels), ops.maximum(number, 0))
-        return boxes, ops.where(counts, number, BETWEEN), objects, counts
+        rows, number, objects, counts = draw_regions(
+            own, labels, self.num_samples, self.positive_share, seed
+        )
+        return ops.stop_gradient(take_rows(regions, rows)), number, objects, counts
 
     def judged(self, boxes, number, objects, counts, found) -> tuple[Any, Any]:
         """Return the losses of classes and of boxes of each picture."""

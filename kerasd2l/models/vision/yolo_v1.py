@@ -48,7 +48,7 @@ class YOLOv1(Detector):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: (B, H, W, 3) float in [0, 1]; at least 32 x 32.
+        inputs: (B, H, W, 3) float in [0, 1]; at least 32 x 32, and more than 32 (S - 1) a side.
         training: bool.
 
     Returns:
@@ -67,8 +67,6 @@ class YOLOv1(Detector):
     Reference:
         Redmon et al., You only look once: unified, real-time object detection, 2016.
     """
-
-    least = 32  # pixels of a side
 
     part_names: tuple[str, ...] = ("box_error", "confidence_error", "class_error")
 
@@ -99,7 +97,9 @@ class YOLOv1(Detector):
         self.network = _network(depths, width, grid, boxes, num_classes, seed)
 
     def build(self, input_shape):
-        check_sides(self.name, input_shape, self.least)
+        least = max(32, 32 * (self.grid - 1) + 1)  # the map has a pixel for each cell
+        remedy = "Use a larger `resize` or a smaller `grid`."
+        check_sides(f"{self.name} with grid={self.grid}", input_shape, least, remedy)
 
     def call(self, inputs, training=False):
         numbers = self.network(inputs, training=training)  # (B, S, S, 5 N + K)
