@@ -82,7 +82,7 @@ def generate(
     lengths = ops.maximum(lengths, 1)
     choose = _chooser(temperature, top_k, top_p)
     greedy = isinstance(temperature, (int, float)) and not temperature  # nothing is drawn
-    draw = None if greedy or noise is not None else _drawn_by(seed)
+    draw: Any = None if greedy or noise is not None else _drawn_by(seed)
     places = ops.arange(num_tokens, dtype="int32")
     last = _longest(lengths) + num_tokens - 1
 

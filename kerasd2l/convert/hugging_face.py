@@ -55,7 +55,7 @@ _ONLY = {
     "add_cross_attention": False,
 }
 # What tokenizer_config.json must say where it says anything: our words are those of no other.
-_ONLY_WORDS = {
+_ONLY_WORDS: dict[str, tuple[Any, ...]] = {
     "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
     "do_basic_tokenize": (True,),
     "tokenize_chinese_chars": (True, None),
