@@ -39,7 +39,8 @@ def generate(
 
     Token 0, `<unk>`, is read but never written. An empty prefix goes on from token 1, the most
     frequent one. In `tf.function(..., jit_compile=True)`, which needs `num_tokens` and the shape of
-    `tokens` beforehand, a Transformer writes about one and a half times as fast on a CPU.
+    `tokens` beforehand, a Transformer writes about one and a half times as fast on a CPU; XLA draws
+    other numbers with the same seed.
 
     Args:
         begin: (rows, places) -> the state before the first token, for texts of at most so many.
@@ -81,7 +82,7 @@ def generate(
     lengths = ops.maximum(lengths, 1)
     choose = _chooser(temperature, top_k, top_p)
     greedy = isinstance(temperature, (int, float)) and not temperature  # nothing is drawn
-    generator = None if greedy or noise is not None else keras.random.SeedGenerator(seed)
+    draw: Any = None if greedy or noise is not None else _drawn_by(seed)
     places = ops.arange(num_tokens, dtype="int32")
     last = _longest(lengths) + num_tokens - 1
 
@@ -92,7 +93,7 @@ def generate(
         elif noise is not None:
             uniform = noise(t)
         else:
-            uniform = keras.random.uniform((rows, logits.shape[-1]), seed=generator)
+            uniform = draw((rows, logits.shape[-1]), t)
         token = choose(logits, uniform)
         return t + 1, token, state, _note(written, places, lengths, t, token)
 
@@ -100,6 +101,24 @@ def generate(
     written = ops.zeros((rows, num_tokens), "int32")
     start = (ops.convert_to_tensor(0), ops.zeros_like(lengths), state, written)
     return ops.while_loop(lambda t, *_: t < last, advance, start)[3]
+
+
+def _drawn_by(seed) -> Callable[[Any, Any], Any]:
+    """Return (shape, t) -> uniform numbers, other ones at each place t.
+
+    TensorFlow draws without a SeedGenerator: that is a variable, which no `tf.function` makes.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return lambda shape, t: _quick_uniform(shape, seed, t)
+    generator = keras.random.SeedGenerator(seed)
+    return lambda shape, t: keras.random.uniform(shape, seed=generator)
+
+
+def _quick_uniform(shape, seed, t):
+    """Draw what `keras.random.uniform` does with a SeedGenerator that was asked t times."""
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform(shape, tf.stack([tf.cast(x, tf.int64) for x in (seed, t)]))
 
 
 def _check(tokens, num_tokens, temperature, seed) -> None:

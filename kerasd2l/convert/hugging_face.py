@@ -54,6 +54,15 @@ _ONLY = {
     "is_decoder": False,
     "add_cross_attention": False,
 }
+# What tokenizer_config.json must say where it says anything: our words are those of no other.
+_ONLY_WORDS: dict[str, tuple[Any, ...]] = {
+    "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
+    "do_basic_tokenize": (True,),
+    "tokenize_chinese_chars": (True, None),
+    "never_split": (None, []),
+    "word_tokenizer_type": ("basic",),
+    "subword_tokenizer_type": ("wordpiece",),
+}
 _TABLE = "embeddings.word_embeddings.weight"
 _DECODER = "cls.predictions.decoder"
 
@@ -207,8 +216,14 @@ def _words(tokens: list[str], told: Mapping[str, Any]) -> dict[str, Any]:
     if they are small.
 
     Raises:
-        ConvertError: what it tells is neither true nor false.
+        ConvertError: what it tells is neither true nor false, or it is another tokenizer.
     """
+    for key, values in _ONLY_WORDS.items():
+        if told.get(key, values[0]) not in values:
+            raise ConvertError(
+                f"tokenizer_config.json says {key}={told[key]!r}: only {key}={values[0]!r} is "
+                "converted. Give --out FILE.keras for the model alone."
+            )
     words = [token for token in tokens[len(SIGNS) :] if not token.startswith("[")]
     lower = told.get("do_lower_case", all(word == word.lower() for word in words))
     strip = told.get("strip_accents")

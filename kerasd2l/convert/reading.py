@@ -78,7 +78,7 @@ class Checkpoint:
         path = self.path.parent / "vocab.txt"
         if path.exists():
             try:
-                text = files.content(path, most=16 << 20).decode("utf8")
+                text = files.content(path, most=16 << 20).decode("utf-8-sig")
             except (DataError, UnicodeDecodeError) as error:
                 raise ConvertError(f"cannot read {path}: {error}") from error
             return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]

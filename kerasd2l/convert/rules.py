@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -284,8 +285,11 @@ def renumber(
     first = [tokens.index(sign) for sign in signs.values()]
     order = np.array(first + [i for i, token in enumerate(tokens) if token not in ours])
     known = [ours.get(tokens[i], tokens[i]) for i in order]
-    if len(set(known)) != len(tokens):
-        raise ConvertError("the tokens of the vocabulary must be distinct.")
+    token, times = collections.Counter(known).most_common(1)[0]
+    if times > 1:
+        raise ConvertError(
+            f"the tokens of the vocabulary must be distinct: {token!r} is there {times} times."
+        )
     turned = dict(arrays)
     for name in names:
         if name not in arrays:

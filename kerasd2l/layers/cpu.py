@@ -15,8 +15,10 @@ def on_tensorflow_cpu() -> bool:
 
 def traced_for_xla() -> bool:
     """Return whether TensorFlow traces this for XLA: `tf.function(..., jit_compile=True)`."""
-    if keras.backend.backend() != "tensorflow":
-        return False
+    return keras.backend.backend() == "tensorflow" and _quick_is_for_xla()
+
+
+def _quick_is_for_xla() -> bool:
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # TensorFlow tells it nowhere else
 

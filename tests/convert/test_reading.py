@@ -209,5 +209,24 @@ def test_a_tokenizer_config_that_tells_nonsense_is_refused(tmp_path):
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": "yes"}')
     line = refusal("bert", folder, use_tokens=True)
     assert "do_lower_case='yes': neither true nor false" in line
+    for key, value in {
+        "tokenizer_class": "BertJapaneseTokenizer",
+        "do_basic_tokenize": False,
+        "tokenize_chinese_chars": False,
+        "never_split": ["a"],
+        "word_tokenizer_type": "mecab",
+    }.items():
+        (folder / "tokenizer_config.json").write_text(json.dumps({key: value}))
+        line = refusal("bert", folder, use_tokens=True)
+        assert f"{key}={value!r}: only {key}=" in line
+        assert "Give --out FILE.keras" in line
     (folder / "tokenizer_config.json").write_text("[]")
     assert "must hold an object" in refusal("bert", folder, use_tokens=True)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_token(tmp_path):
+    folder = copied("bert", tmp_path)
+    text = (folder / "vocab.txt").read_bytes()
+    (folder / "vocab.txt").write_bytes(b"\xef\xbb\xbf" + text)
+    tokens = converted("bert", folder, use_tokens=True).assets["vocabulary"]
+    assert tokens == converted("bert", use_tokens=True).assets["vocabulary"]

@@ -131,7 +131,7 @@ def test_a_checkpoint_of_something_else_is_told_by_its_names():
     [
         ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", r"lacks \[MASK\]"),
         ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n", "6 tokens, bert.embeddings.word_emb.*12 rows"),
-        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\na\nb\nc\nd\ne\nf\n", "must be distinct"),
+        ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\na\nb\nc\nd\ne\nf\n", "distinct: 'a' is there 2"),
         ("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n<unk>\na\nb\nc\nd\ne\nf\n", "must be distinct"),
         (b"\xff\n", "cannot read"),
     ],

@@ -265,6 +265,28 @@ def test_seeds_and_temperatures():
     assert np.asarray(alone).tolist() == write(temperature=1.0, seed=3)[:1]
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_function_of_tensorflow_draws_what_keras_does(jit_compile):
+    steps = models.step_by_step(build("gru"))
+    settings = {"num_tokens": 6, "temperature": 1.0, "top_k": 4}
+    prefix = tf.constant([[3, 1], [4, 1]])
+
+    @tf.function(jit_compile=jit_compile)
+    def compiled():
+        return generate(*steps, prefix, seed=3, **settings)
+
+    generator = keras.random.SeedGenerator(3)
+    noise = lambda t: keras.random.uniform((2, V), seed=generator)  # noqa: E731
+    expected = generate(*steps, prefix, noise=noise, **settings)
+    first = compiled()
+    np.testing.assert_array_equal(compiled(), first)
+    if jit_compile:  # XLA makes other numbers of the same seed
+        assert len(np.unique(first)) > 1
+    else:
+        np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(generate(*steps, prefix, seed=3, **settings), expected)
+
+
 def test_edges_of_the_prefix():
     model = build("gru")
     none = generate(*models.step_by_step(model), np.zeros((2, 0), int), num_tokens=5)
