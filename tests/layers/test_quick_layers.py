@@ -138,3 +138,16 @@ def test_fit_does_without_xla_which_is_slower_here():
     model = keras.Sequential([keras.Input((6, 6, 1)), Conv2D(2, 3), keras.layers.Flatten()])
     model.compile("sgd", "mse")
     assert model.jit_compile is False
+
+
+def test_groups_are_convolved_at_once_only_where_their_gradients_are_computed():
+    """oneDNN has them, which TensorFlow leaves off on older processors."""
+    x, kernel = tf.ones((1, 4, 4, 6)), tf.ones((3, 3, 2, 6))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+    try:
+        works = tape.gradient(y, x) is not None
+    except tf.errors.OpError:
+        works = False
+    assert layers.cpu.groups_at_once() == works
