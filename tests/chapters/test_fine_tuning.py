@@ -141,6 +141,7 @@ def test_dogs_that_do_not_belong_together_are_named(kennel, change, message):
         data.dogs.load(Source("files", data_dir=kennel.parent), resize=16)
 
 
+@pytest.mark.slow  # kaggle_cifar10 shows by default that submissions are written
 def test_a_submission_has_a_probability_for_each_breed(kennel, tmp_path):
     source = Source("files", data_dir=kennel.parent)
     # 24 pictures to train on: TensorFlow's oneDNN crashes on a batch of 1 and so few channels
