@@ -66,11 +66,13 @@ class PreTrained:
         folder: str, of a run of bert_pretraining.
         open_run: `run.open_run`.
         load_model: `export.load_model`.
+        argument: str, what the user calls the folder.
     """
 
     folder: str
     open_run: Callable[[str], Any]
     load_model: Callable[[Any], Any]
+    argument: str = "weights"
 
     def model(self) -> Any:
         """Return the pre-trained models.BERTModel."""
@@ -87,8 +89,8 @@ class PreTrained:
         tokens, words = assets.get("vocabulary"), assets.get("tokenizer")
         if not tokens or not words or not run.recipe.endswith("/bert_pretraining"):
             raise ValueError(
-                "`weights` must be the folder of a run of bert_pretraining. Received: "
-                f"weights={self.folder}, a run of {run.recipe}."
+                f"`{self.argument}` must be the folder of a run of bert_pretraining. Received: "
+                f"{self.argument}={self.folder}, a run of {run.recipe}."
             )
         return {"vocabulary": tokens, "tokenizer": data.Tokenizer.from_assets(words)}
 

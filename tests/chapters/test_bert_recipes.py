@@ -82,6 +82,8 @@ def test_weights_of_another_recipe_or_of_no_run_are_refused(pretrained, tmp_path
     other.start()
     with pytest.raises(ValueError, match="must be the folder of a run of bert_pretraining"):
         load_data(kerasd2l.load("bert_pair", weights=str(other.path)), BUILTIN)
+    with pytest.raises(RunError, match="`run` must be the folder of a run of bert_pretraining"):
+        kerasd2l.load("bert_encoding", run=str(other.path)).run()
 
 
 def test_the_same_word_has_two_vectors_in_two_contexts(pretrained):

@@ -7,7 +7,8 @@ from typing import Any
 from kerasd2l import data
 from kerasd2l._lazy import lazy
 from kerasd2l.recipe import Demo, DemoResult
-from kerasd2l.run import open_run
+from kerasd2l.run import RunError, open_run
+from kerasd2l.tasks.bert import PreTrained
 
 export = lazy("kerasd2l.export")
 models = lazy("kerasd2l.models")
@@ -33,13 +34,15 @@ def bert_encoding(*, run: str = "", seed: int = 0) -> Demo:
 def _run(run: str, seed: int) -> DemoResult:
     texts = [(FIRST.split(), None), (SECOND[0].split(), SECOND[1].split())]
     if run:
-        folder = open_run(run)
-        assets = folder.read("assets.json") or {}
-        vocab = data.Vocab.from_list(assets.get("vocabulary", ()))
-        words = data.Tokenizer.from_assets(assets["tokenizer"])
-        read = data.word_pieces.reader(words, vocab.tokens)
+        pretrained = PreTrained(run, open_run, export.load_model, "run")
+        try:
+            known = pretrained.reading()
+        except ValueError as error:  # of another recipe: the folder is wrong, not this code
+            raise RunError(str(error)) from error
+        vocab = data.Vocab.from_list(known["vocabulary"])
+        read = data.word_pieces.reader(known["tokenizer"], known["vocabulary"])
         texts = [(read(FIRST), None), (read(SECOND[0]), read(SECOND[1]))]
-        model = export.load_model(folder.model)
+        model = pretrained.model()
     else:
         words = [side for text in texts for side in text if side]
         vocab = data.Vocab(words, reserved_tokens=data.bert_inputs.RESERVED)
