@@ -2,14 +2,14 @@ import base64
 import json
 
 import pytest
-from served_fakes import answered, of_examples
+from served_fakes import FakeModels, answered, of_examples
 
 pytest.importorskip("tensorflow_serving")
 
 from tensorflow.core.example.example_pb2 import Example
 
 from kerasd2l.serving.server import examples
-from kerasd2l.serving.server.calls import ServingError
+from kerasd2l.serving.server.calls import Request, ServingError
 
 
 def features(serialized):
@@ -64,16 +64,19 @@ def test_wrong_bodies_are_refused_in_the_words_of_tensorflow_serving(content, ma
     assert error.value.code == "INVALID_ARGUMENT"
 
 
-def results(verb, signature, serialized):
-    reply = answered(examples.rest_call(verb, of_examples(), signature, serialized))
-    return reply.body, json.loads(reply.body)["results"]
+def results(verb, content, models=None):
+    request = Request("rest", "POST", f"/v1/models/estimator:{verb}", body=content)
+    models = models or FakeModels([of_examples()])
+    body = answered(examples.handle(request, verb, "estimator", None, None, models)).body
+    return body, json.loads(body)["results"]
 
 
 def test_rest_answers_with_rows_of_labels_and_scores_or_numbers():
-    body, rows = results("classify", "serving_default", [b"1234", b""])
-    assert rows[0][0] == ["a", 4.0] and rows[1][0] == ["a", 0.0]
+    body, rows = results("classify", b'{"examples": [{}, {}]}')
+    assert rows[0][0] == ["a", 0.0] and rows[1][0] == ["a", 0.0]
     assert b"NaN" in body  # the score of "b": TensorFlow Serving writes it so, too
-    assert results("regress", "regress", [b"1234", b""])[1] == [4.0, 0.0]
+    content = b'{"signature_name": "regress", "examples": [{}, {"a": 1}]}'
+    assert results("regress", content)[1] == [0.0, 14.0]
 
 
 def test_signatures_of_ours_neither_classify_nor_regress():
@@ -82,4 +85,11 @@ def test_signatures_of_ours_neither_classify_nor_regress():
         match="Expected classification signature method_name to be tensorflow/serving/classify"
         r"\. Was: tensorflow/serving/predict",
     ):
-        results("classify", "predict", [b""])
+        results("classify", b'{"signature_name": "predict", "examples": [{}]}')
+
+
+def test_a_bad_body_is_told_before_an_unknown_model():
+    with pytest.raises(ServingError, match="JSON Parse error"):
+        results("classify", b"", FakeModels([]))
+    with pytest.raises(ServingError, match="Servable not found for request"):
+        results("classify", b'{"examples": [{}]}', FakeModels([]))

@@ -19,10 +19,12 @@ from tensorflow_serving.apis.classification_pb2 import ClassificationResult
 from tensorflow_serving.apis.input_pb2 import Input
 from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
-from kerasd2l.serving.server.calls import Call, Reply, ServingError
+from kerasd2l.serving.server import json_tensors
+from kerasd2l.serving.server.calls import Call, Reply, Request, ServingError
 
 if TYPE_CHECKING:
     from kerasd2l.serving.server.loaded import LoadedVersion
+    from kerasd2l.serving.server.repository import Models
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
@@ -33,19 +35,30 @@ _MOST_FLOAT = float(np.finfo(np.float32).max)
 Result = Any  # ClassificationResult or RegressionResult
 
 
-def rest_call(verb: str, version: LoadedVersion, signature: str, examples: Sequence[bytes]) -> Call:
-    """Make the call of `POST ...:classify` or `:regress`.
+def handle(
+    request: Request,
+    verb: str,
+    name: str,
+    version: int | None,
+    label: str | None,
+    models: Models,
+) -> Call:
+    """Make the call of `POST /v1/models/NAME...:classify` or `:regress`.
 
     Args:
+        request: what arrived.
         verb: "classify" or "regress".
-        version: the model.
-        signature: str, its signature.
-        examples: serialized `tf.Example`; with the signature from `read`.
+        name: str, name of the model.
+        version: int, None for the newest.
+        label: str, None for none.
+        models: what is served.
 
     Raises:
-        ServingError: the signature is of another kind.
+        ServingError: the body is wrong, the model is not there, or its signature of another kind.
     """
-    return call(METHODS[verb], version, signature, examples, lambda result: Reply(_json(result)))
+    signature, examples = read(json_tensors.parse(request.body))
+    loaded = models.find(name, version, label)
+    return call(METHODS[verb], loaded, signature, examples, lambda out: Reply(_json(out)))
 
 
 def call(
@@ -278,13 +291,9 @@ def _value(name: str, value: Any) -> tuple[str, Any]:
 
 
 def _type(value: Any) -> str:
-    kinds = {
-        bool: "True" if value is True else "False",
-        str: "String",
-        dict: "Object",
-        list: "Array",
-        type(None): "Null",
-    }
+    if isinstance(value, bool):
+        return str(value)
+    kinds = {str: "String", dict: "Object", list: "Array", type(None): "Null"}
     return kinds.get(type(value), "Number")
 
 
