@@ -10,8 +10,13 @@ from contract.models import write_models
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def load_script(name):
-    """Import a script of `scripts/`, and what it imports from there."""
+@pytest.fixture(scope="session")
+def load_script():
+    """Import a script of `scripts/` by its name, and what it imports from there."""
+    return _load
+
+
+def _load(name):
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
@@ -34,7 +39,7 @@ def contract_models(tmp_path_factory):
 @pytest.fixture(scope="session")
 def contract_server(contract_models):
     """`kerasd2l serve` on the models of the contract; it must end with exit code 0."""
-    serving = load_script("serving_process").serving
+    serving = _load("serving_process").serving
     config = contract_models / "models.config"
     with serving(contract_models, "--config", str(config), threads=1) as server:
         yield server

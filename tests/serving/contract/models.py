@@ -36,6 +36,11 @@ CONFIG = """model_config_list {{
     model_platform: "tensorflow"
   }}
   config {{
+    name: "upper"
+    base_path: "{base}/upper"
+    model_platform: "tensorflow"
+  }}
+  config {{
     name: "per%cent and space"
     base_path: "{base}/odd_name"
     model_platform: "tensorflow"
@@ -65,6 +70,10 @@ def write_models(folder: Path, base: str | None = None) -> Path:
     shutil.copytree(first, folder / "odd_name" / "1")
     shutil.copytree(first, folder / "leading_zeros" / "0000007")
     (folder / "leading_zeros" / "notes").mkdir()
+    _write(
+        folder / "upper" / "1",
+        serving_default=_signature(lambda text: {"upper": tf.strings.upper(text)}, _texts("text")),
+    )
     _write_kinds(folder / "kinds" / "1")
     config = folder / "models.config"
     config.write_text(CONFIG.format(base=base or folder.resolve()))
@@ -123,9 +132,13 @@ def _write_kinds(path: Path) -> None:
     kinds = ("int8", "int16", "int32", "int64", "uint8", "uint32", "bool", "float64")
     for kind in (*kinds, "float16", "complex64"):
         signatures[kind] = _signature(lambda x: {"y": x}, {"x": (batch, kind)})
+    _write(path, **signatures)
+    _set_methods(path / "saved_model.pb", ("classify", "regress"))
+
+
+def _write(path: Path, **signatures: Any) -> None:
     with _quiet():
         tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
-    _set_methods(path / "saved_model.pb", ("classify", "regress"))
 
 
 def _signature(
