@@ -1,6 +1,6 @@
 // Bars, a heat map, words with tags: drawn with elements and tables, so that they can be heard.
 
-import { element } from "./dom.js";
+import { element, newId } from "./dom.js";
 
 const MOST_WORDS = 60; // of a side of a heat map: more cannot be read
 
@@ -45,15 +45,16 @@ export function heatMap(weights, rowWords, columnWords) {
     return element("tr", {}, element("th", { scope: "row" }, word), cells);
   });
   const caption = "Which words look at which: each row adds up to 100 %, darker is more.";
+  const about = element("p", { id: newId("heat"), class: "time" }, caption);
   const table = element(
     "table",
-    { class: "heat" },
-    element("caption", {}, caption),
+    { class: "heat", "aria-labelledby": about.id },
     element("thead", {}, element("tr", {}, element("td"), head)),
     element("tbody", {}, body),
   );
   const label = "Attention, can be scrolled";
-  return element("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label }, table);
+  const attributes = { class: "wide", tabindex: "0", role: "region", "aria-label": label };
+  return element("div", {}, about, element("div", attributes, table));
 }
 
 /** Return words with a tag below each: triples of word, tag, probability. */

@@ -14,6 +14,7 @@ export function pictureForm(model, way, { signal, gone }) {
   const input = inputsOf(signature).find((one) => !one.optional);
   const asker = new Asker(model, signal, gone);
   const preview = element("div", { class: "preview" });
+  const sees = ["boxes", "mask"].some((name) => name in signature.outputs); // draws on it
   let file = null;
   let turn = 0;
 
@@ -30,7 +31,7 @@ export function pictureForm(model, way, { signal, gone }) {
     const read = await readPicture(blob, name);
     if (mine !== turn || signal.aborted) return; // another one came meanwhile
     file = read;
-    preview.replaceChildren(...previewOf(file));
+    preview.replaceChildren(...previewOf(file, sees));
     await send();
   }
 
@@ -97,9 +98,11 @@ function listen(zone, takeFirst, signal) {
   document.addEventListener("paste", (event) => take(event, event.clipboardData), { signal });
 }
 
-function previewOf({ name, bitmap, note }) {
+function previewOf({ name, bitmap, note }, isDrawnOn) {
   const parts = [];
-  if (bitmap) {
+  if (bitmap && isDrawnOn) {
+    parts.push(element("p", {}, `${name}, ${bitmap.width} x ${bitmap.height} pixels`));
+  } else if (bitmap) {
     const scale = Math.min(1, PREVIEW / Math.max(bitmap.width, bitmap.height));
     const canvas = element("canvas", {
       width: Math.max(1, Math.round(bitmap.width * scale)),
