@@ -39,6 +39,7 @@ from kerasd2l.cli.console import (
 )
 from kerasd2l.cli.conversion import convert
 from kerasd2l.cli.program import Program, say
+from kerasd2l.cli.serving import serve
 from kerasd2l.recipe import Demo
 from kerasd2l.run import writing
 
@@ -50,6 +51,7 @@ def main() -> None:
 
 
 main.add_command(convert)
+main.add_command(serve)
 
 
 @main.command("list")

@@ -108,7 +108,7 @@ class Served:
                     )
             outputs = self.loaded.signatures[signature](**values)
         except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise InputError(_plain_message(error)) from error
+            raise InputError(plain_message(error)) from error
         return {key: value.numpy() for key, value in outputs.items()}
 
     def predict(
@@ -205,7 +205,7 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
-        raise SavedModelError(f"cannot load {folder}: {_plain_message(error)}") from error
+        raise SavedModelError(f"cannot load {folder}: {plain_message(error)}") from error
     signatures, defaults = {}, _defaults(folder)
     for name in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
         function = loaded.signatures[name]
@@ -271,7 +271,7 @@ def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return result
 
 
-def _plain_message(error: BaseException) -> str:
+def plain_message(error: BaseException) -> str:
     """Return TensorFlow's message without traces and names of graph nodes."""
     text = str(getattr(error, "message", None) or error)
     # in a graph, the message stands on the line before the first [[node]]
