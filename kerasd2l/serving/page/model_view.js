@@ -22,7 +22,7 @@ const MOST_CLASSES = 30; // that are named
 export function showModel(model, wayId, { signal, gone }) {
   const served = isServed(model);
   const parts = [element("h2", {}, model.name), subtitle(model)];
-  if (model.warning) parts.push(element("p", { class: "warning" }, model.warning));
+  if (served && model.warning) parts.push(element("p", { class: "warning" }, model.warning));
   const ways = served ? waysOf(model) : [];
   if (!served) {
     parts.push(element("p", { class: "warning" }, `This model ${inState(model.versions?.at(-1)?.state)}.`));
@@ -43,6 +43,7 @@ export function refresh(model, place) {
 }
 
 function subtitle({ version, recipe, created }) {
+  if (version === null) return element("p", { class: "subtitle" });
   const date = created ? new Date(created) : null;
   const day = date && !Number.isNaN(date.getTime()) ? date.toLocaleDateString() : null;
   const words = [`Version ${version}`, recipe, day && `exported on ${day}`].filter(Boolean);
@@ -88,9 +89,9 @@ function facts(model) {
   }
   const versions = model.versions ?? [];
   if (versions.length) {
-    const shown = versions.map(({ version, state, labels, error }) => {
+    const shown = versions.map(({ version, state, labels, message }) => {
       const named = labels?.length ? ` (${labels.join(", ")})` : "";
-      const why = error ? `: ${error}` : "";
+      const why = message ? `: ${message}` : "";
       return element("li", {}, `Version ${version}${named} ${inState(state)}${why}`);
     });
     parts.push(element("h3", {}, "Versions"), element("ul", { class: "versions" }, shown));

@@ -84,8 +84,11 @@ export function waysOf(model) {
     if (kind && !covered) ways.push({ id: name, label: labelOf(kind, name), kind, signature: name });
   }
   const digits = model.assets?.class_names?.every?.((name) => /^[0-9]$/.test(name));
-  const rank = { draw: digits ? 0 : 2 };
-  ways.sort((a, b) => (rank[a.kind] ?? 1) - (rank[b.kind] ?? 1));
+  const rank = ({ kind, id }) => {
+    if (kind === "draw") return digits ? 0 : 3;
+    return id === "serving_default" ? 1 : 2;
+  };
+  ways.sort((a, b) => rank(a) - rank(b));
   if (signatures.length) {
     const first = "serving_default" in model.signatures ? "serving_default" : signatures[0][0];
     ways.push({ id: "json", label: "JSON", kind: "json", signature: first });
