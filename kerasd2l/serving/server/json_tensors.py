@@ -21,6 +21,7 @@ from kerasd2l.serving.predict import Signature
 from kerasd2l.serving.server.calls import ServingError
 
 DEEPEST = 1000  # levels of nested lists and objects
+_GOOD: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
 _NO_JSON = {"float16", "bfloat16", "complex64", "complex128"}  # as TensorFlow Serving has it
 
 
@@ -183,7 +184,7 @@ def _array(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
         _find_wrong(name, value, spec.dtype)
         raise _wrong(f"Input {name}: the lists have different lengths, no tensor has such a shape")
     wanted = np.dtype(spec.dtype)
-    good: set[type] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}[wanted.kind]
+    good = _GOOD[wanted.kind]
     if not kinds <= good:
         _find_wrong(name, value, spec.dtype)
     if wanted.kind in "iu" and objects.size:
