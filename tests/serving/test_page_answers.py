@@ -97,6 +97,29 @@ def test_boxes_are_drawn_where_they_are(watched):
     assert sent[1]["inputs"]["score_threshold"] == 0.2
 
 
+def test_a_picture_is_dropped_and_pasted(watched):
+    shown = model("net", IMAGE, {"probabilities": spec("float32", 2)})
+    sent = []
+    watched.fake([shown], lambda body: sent.append(body) or {"outputs": [[0.25, 0.75]]})
+    page = watched.open("net")
+    text = picture()["image_bytes"]["b64"]
+    give = """([event, target, text]) => {
+        const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        const data = new DataTransfer();
+        data.items.add(new File([bytes], "given.png", { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true };
+        const dropped = event === "drop";
+        const [Kind, key] = dropped ? [DragEvent, "dataTransfer"] : [ClipboardEvent, "clipboardData"];
+        document.querySelector(target).dispatchEvent(new Kind(event, { ...options, [key]: data }));
+    }"""
+    for number, event in enumerate([("drop", ".drop"), ("paste", "body")], 1):
+        page.evaluate(give, [*event, text])
+        until(page, lambda number=number: len(sent) == number)
+        assert sent[-1]["inputs"] == {"image_bytes": [{"b64": text}]}
+    page.wait_for_selector(".bars")
+    assert page.locator(".bars li").all_inner_texts() == ["class 1\n75.0 %", "class 0\n25.0 %"]
+
+
 def test_regions_have_their_colours_and_a_legend(watched):
     outputs = {name: spec() for name in ("mask", "sizes", "mask_png", "class_names")}
     rows = [[0] * 30 + [2] * 10] * 30
@@ -127,7 +150,7 @@ def test_a_sentence_is_translated_with_what_was_left_out(watched):
 
 
 def test_two_sentences_have_a_map_of_what_looks_at_what(watched):
-    sides = ("premise", "hypothesis")
+    sides = ("hypothesis", "premise")  # signatures have them in this order
     inputs = {side: spec("string") for side in sides}
     outputs = {name: spec() for name in ("label", "probabilities", "class_ids", "attention")}
     outputs |= {f"{side}_tokens": spec("string") for side in sides}
@@ -137,12 +160,13 @@ def test_two_sentences_have_a_map_of_what_looks_at_what(watched):
         "probabilities": [[0.2, 0.8]],
         "class_ids": [1],
         "attention": [[[1.0, 0.0], [0.25, 0.0], [0.0, 0.0]]],
-        "premise_tokens": [["he", "is", ""]],
         "hypothesis_tokens": [["bad", ""]],
+        "premise_tokens": [["he", "is", ""]],
     }
     shown = model("pairs", inputs, outputs, [row], {"class_names": ["yes", "no"]})
     page, _ = try_example(watched, shown, {"outputs": answer})
     assert page.locator(".bars .name").all_inner_texts() == ["no", "yes"]
+    assert page.locator("form label").all_inner_texts() == ["Premise", "Hypothesis"]
     rows = page.locator(".heat tbody tr").all_text_contents()
     assert rows == ["he100.0 %", "is25.0 %"]
 
@@ -159,13 +183,13 @@ def test_words_for_a_mask_and_neighbours_are_bars(watched):
 def test_a_model_that_has_no_form_can_be_asked_with_json(watched):
     strange = model("strange", {"x": spec("float32", None, 3)}, {"y": spec()})
     strange["warning"] = "not exported by kerasd2l"
-    watched.fake([strange], {"outputs": [[1.5]]})
+    watched.fake([strange], {"outputs": [[1.5, float("nan")]]})
     page = watched.open()
     assert "not exported" in page.locator(".warning").inner_text()
     assert '"x": [[[0, 0, 0]]]' in page.get_by_label("Body of the request").input_value()
     page.get_by_role("button", name="Ask the model").click()
     page.wait_for_selector(".answer pre")
-    assert page.locator(".answer pre").inner_text() == '{"outputs": [[1.5]]}'
+    assert page.locator(".answer pre").inner_text() == '{"outputs": [[1.5, NaN]]}'
 
 
 @pytest.mark.parametrize(

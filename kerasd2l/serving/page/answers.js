@@ -7,6 +7,7 @@ import { classesOf, objectsSeen, regionsSeen } from "./overlay.js";
 import { inWords } from "./signatures.js";
 
 const TEXTS = ["translation", "text", "answer"];
+const SIDES = ["premise_tokens", "hypothesis_tokens"]; // the rows and columns of `attention`
 const MOST_CHARACTERS = 20_000; // of the JSON that is shown
 const MOST_BARS = 10;
 
@@ -101,10 +102,10 @@ function words(outputs) {
 
 function looks(outputs) {
   const { attention } = outputs;
-  const sides = Object.keys(outputs).filter((name) => name.endsWith("_tokens"));
-  if (!Array.isArray(attention?.[0]) || sides.length !== 2) return null;
-  if (typeof attention[0][0] !== "number") return null;
-  return { shown: heatMap(attention, ...sides.map((side) => outputs[side])), words: "" };
+  const [rows, columns] = SIDES.map((name) => outputs[name]);
+  if (!Array.isArray(rows) || !Array.isArray(columns)) return null;
+  if (!Array.isArray(attention?.[0]) || typeof attention[0][0] !== "number") return null;
+  return { shown: heatMap(attention, rows, columns), words: "" };
 }
 
 function numbers(outputs) {

@@ -30,11 +30,16 @@ export function modelList(models, current) {
         href: `#${encodeURIComponent(model.name)}`,
         "aria-current": model.name === current ? "page" : null,
       },
-      element("span", { class: "name" }, model.name),
+      element("span", { class: "name" }, breakable(model.name)),
       element("span", { class: "about" }, aboutOf(model)),
     );
     return element("li", {}, link);
   });
+}
+
+/** Return the parts of a name, between which a line may end. */
+function breakable(name) {
+  return name.split(/(?<=[_-])/).flatMap((part) => [part, element("wbr")]);
 }
 
 function aboutOf(model) {

@@ -4,6 +4,7 @@ import { asPercent } from "./charts.js";
 import { element, newId } from "./dom.js";
 
 const LEAST_WIDTH = 480; // pixels of the drawing: lines on a small picture stay thin
+const MOST_NAMED = 20; // objects in the legend
 const NO_CLASS = 255; // outside of a picture
 
 /** Return the names of K classes: those of the manifest if they are as many, else numbers. */
@@ -31,9 +32,10 @@ export function objectsSeen(outputs, picture) {
   const none = "Nothing was found.";
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", objects.length ? `Picture with boxes: ${texts.join(", ")}` : none);
-  const legend = objects.map((object, i) =>
-    element("li", {}, swatch(object.colour), ` ${texts[i]}`),
-  );
+  const legend = objects
+    .slice(0, MOST_NAMED)
+    .map((object, i) => element("li", {}, swatch(object.colour), ` ${texts[i]}`));
+  if (count > MOST_NAMED) legend.push(element("li", {}, `and ${count - MOST_NAMED} more`));
   const list = objects.length ? element("ol", { class: "legend" }, legend) : element("p", {}, none);
   const words = objects.length ? `${count} found: ${texts.slice(0, 10).join(", ")}.` : none;
   return { shown: element("div", { class: "seen" }, canvas, list), words };

@@ -4,15 +4,19 @@ const TEXTS = ["text", "premise", "hypothesis", "question", "prefix", "first", "
 const MOST_NUMBERS = 1000; // in one field
 const DIGIT = [28, 28, 1];
 
-/** Return the inputs: name, dtype, shape, optional (it has a default), default. */
+/**
+ * Return the inputs: name, dtype, shape, optional (it has a default), default. They come in the
+ * order of the alphabet, but for a premise, which one reads first.
+ */
 export function inputsOf(signature) {
-  return Object.entries(signature.inputs).map(([name, spec]) => ({
+  const inputs = Object.entries(signature.inputs).map(([name, spec]) => ({
     name,
     dtype: spec.dtype,
     shape: spec.shape,
     optional: spec.default !== undefined && spec.default !== null,
     default: spec.default,
   }));
+  return inputs.sort((a, b) => (b.name === "premise") - (a.name === "premise"));
 }
 
 export const isText = (input) => input.dtype === "string" && !isFile(input);
@@ -106,7 +110,7 @@ function labelOf(kind, name) {
 /** "next_sentence" -> "Next sentence". */
 export function inWords(name) {
   const words = name.replace(/^column_/, "").replaceAll("_", " ").trim() || name;
-  return words[0].toUpperCase() + words.slice(1);
+  return (words[0].toUpperCase() + words.slice(1)).replace(/^Iou\b/, "IoU");
 }
 
 /** Return the example rows for a signature: its own, or those of one with the same inputs. */
