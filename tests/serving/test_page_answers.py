@@ -88,6 +88,9 @@ def test_boxes_are_drawn_where_they_are(watched):
     }
     page, sent = try_example(watched, shown, {"outputs": answer})
     assert sent[0]["signature_name"] == "detect"  # its threshold has a default
+    page.get_by_text("The request as curl").click()
+    command = page.locator(".command code").last.inner_text()
+    assert picture()["image_bytes"]["b64"] in command  # no file has the example
     assert page.locator(".legend li").all_inner_texts() == [" tree 93.0 %"]
     edge, outside, inside = colours(page, [(0.25, 0.8), (0.1, 0.8), (0.5, 0.8)])
     assert outside == inside == [255, 255, 255] != edge
@@ -108,8 +111,8 @@ def test_a_picture_is_dropped_and_pasted(watched):
         const data = new DataTransfer();
         data.items.add(new File([bytes], "given.png", { type: "image/png" }));
         const options = { bubbles: true, cancelable: true };
-        const dropped = event === "drop";
-        const [Kind, key] = dropped ? [DragEvent, "dataTransfer"] : [ClipboardEvent, "clipboardData"];
+        const [Kind, key] = event === "drop"
+            ? [DragEvent, "dataTransfer"] : [ClipboardEvent, "clipboardData"];
         document.querySelector(target).dispatchEvent(new Kind(event, { ...options, [key]: data }));
     }"""
     for number, event in enumerate([("drop", ".drop"), ("paste", "body")], 1):

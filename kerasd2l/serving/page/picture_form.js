@@ -23,14 +23,15 @@ export function pictureForm(model, way, { signal, gone }) {
 
   async function send() {
     const inputs = { [input.name]: [{ b64: file.base64 }], ...settings.values() };
-    await asker.ask(way.signature, inputs, { picture: file.bitmap, file });
+    const named = file.isFile ? file : null; // the command reads the file; an example has none
+    await asker.ask(way.signature, inputs, { picture: file.bitmap, file: named });
   }
 
   async function take(blob, name) {
     const mine = (turn += 1);
     const read = await readPicture(blob, name);
     if (mine !== turn || signal.aborted) return; // another one came meanwhile
-    file = read;
+    file = { ...read, isFile: blob instanceof File };
     preview.replaceChildren(...previewOf(file, sees));
     await send();
   }

@@ -11,7 +11,7 @@ const BEGINS = [[0x89, 0x50, 0x4e, 0x47], [0xff, 0xd8, 0xff], [0x47, 0x49, 0x46,
  * A photograph that lies on its side (EXIF) is turned, since models do not read that; what is too
  * large, or of a kind that models do not read but this browser does, is written anew.
  *
- * @returns {Promise<{name, base64, bitmap, blob, note}>} bitmap is null, if the browser cannot read
+ * @returns {Promise<{name, base64, bitmap, note}>} bitmap is null, if the browser cannot read
  *   the file: it is for the server to say what is wrong.
  */
 export async function readPicture(blob, name) {
@@ -20,17 +20,16 @@ export async function readPicture(blob, name) {
   try {
     bitmap = await createImageBitmap(blob);
   } catch {
-    return { name, base64: toBase64(bytes), bitmap, blob, note: "" };
+    return { name, base64: toBase64(bytes), bitmap, note: "" };
   }
   const note = reasonToRewrite(bytes, bitmap);
-  if (!note) return { name, base64: toBase64(bytes), bitmap, blob, note };
+  if (!note) return { name, base64: toBase64(bytes), bitmap, note };
   const written = await smaller(bitmap);
   const anew = new Uint8Array(await written.arrayBuffer());
   return {
-    name: `${name.replace(/\.\w+$/, "")}.jpg`,
+    name,
     base64: toBase64(anew),
     bitmap: await createImageBitmap(written),
-    blob: written,
     note: `${note}: it was written anew as a JPEG before it was sent.`,
   };
 }
