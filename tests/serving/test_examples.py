@@ -56,6 +56,7 @@ def test_rows_become_examples():
         ({"examples": [{"a": 2**63}]}, "Only int64 is supported"),
         ({"examples": [{"a": 1e39}]}, "Cannot convert JSON value: 1e.39 to float"),
         ({"examples": [{"a": {"b64": "?"}}]}, "Unable to base64 decode"),
+        ({"examples": [{"\ud800": 1}]}, "name of a feature is no text"),
     ],
 )
 def test_wrong_bodies_are_refused_in_the_words_of_tensorflow_serving(content, match):

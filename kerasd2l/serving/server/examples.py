@@ -49,12 +49,11 @@ def handle(
         request: what arrived.
         verb: "classify" or "regress".
         name: str, name of the model.
-        version: int, None for the newest.
-        label: str, None for none.
+        version, label: as `Models.find` takes them.
         models: what is served.
 
     Raises:
-        ServingError: the body is wrong, the model is not there, or its signature of another kind.
+        ServingError: the body or the signature is wrong, or the model is not there.
     """
     signature, examples = read(json_tensors.parse(request.body))
     loaded = models.find(name, version, label)
@@ -204,7 +203,11 @@ def _classes(outputs: Mapping[str, np.ndarray], count: int) -> ClassificationRes
         )
     answer = ClassificationResult()
     for i in range(count):
-        labels = [] if classes is None else [_text(label) for label in classes[i]]
+        labels = (
+            []
+            if classes is None
+            else [bytes(label).decode("utf8", "replace") for label in classes[i]]
+        )
         values = [0.0] * len(labels) if scores is None else scores[i].tolist()
         added = answer.classifications.add().classes
         for label, value in zip(labels or [""] * len(values), values, strict=True):
@@ -226,10 +229,6 @@ def _numbers(array: np.ndarray, count: int) -> RegressionResult:
     for value in array.ravel().tolist():
         answer.regressions.add(value=value)
     return answer
-
-
-def _text(label: bytes) -> str:
-    return label.decode("utf8", "replace") if isinstance(label, bytes) else str(label)
 
 
 def _json(answer: Result) -> bytes:
@@ -257,7 +256,10 @@ def _example(content: Any) -> bytes:
         raise _wrong(f"Example must be JSON object but got JSON {_type(content)}")
     example = Example()
     for name, values in content.items():
-        feature = example.features.feature[name]
+        try:
+            feature = example.features.feature[name]
+        except UnicodeEncodeError:  # JSON can escape half a surrogate pair
+            raise _wrong("The name of a feature is no text") from None
         for value in values if isinstance(values, list) else [values]:
             kind, item = _value(name, value)
             if feature.WhichOneof("kind") not in (None, kind):
