@@ -257,22 +257,25 @@ def export(run: Path, savedmodels: Path, name: str | None, as_json: bool) -> Non
 @click.option(
     "--input", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input with a default."
 )
+@click.option("--url", help="Ask the server at URL; SAVEDMODEL is the NAME that it serves.")
 @click.option("--out", type=HomePath(), help="Draw the answer into this PNG.")
 @json_option
 def predict(
     savedmodel: Path,
     inputs: tuple[str, ...],
+    url: str | None,
     signature: str | None,
     settings: tuple[str, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Ask the SavedModel (NAME or NAME/VERSION): INPUT is a picture, a text or numbers."""
-    use_tensorflow()
+    if not url:
+        use_tensorflow()
     with known_failures():
         from kerasd2l import serving as room
 
-        served = room.load(savedmodel)
+        served = room.Remote(url, savedmodel.as_posix()) if url else room.load(savedmodel)
         if inputs or settings:
             outputs = served.predict(list(inputs), signature, settings)
             if out:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,10 @@ from kerasd2l.recipe import TensorSpec
 from kerasd2l.serving.predict import Signature
 from kerasd2l.serving.server.calls import ServingError
 
+_HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{300}")
+_INF = re.compile(r'("(?:\\.|[^"\\])*")|\bInf\b')  # TensorFlow Serving takes Inf for Infinity
 DEEPEST = 1000  # levels of nested lists and objects
+_GOOD: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
 _NO_JSON = {"float16", "bfloat16", "complex64", "complex128"}  # as TensorFlow Serving has it
 
 
@@ -30,10 +34,12 @@ def parse(body: bytes) -> Any:
     Raises:
         ServingError: it is no JSON, or nested too deeply.
     """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _parse_tolerantly(body)
+    if not _HUGE.search(body):  # orjson makes infinity of 1e999, which is an error
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    return _parse_tolerantly(body)
 
 
 def _parse_tolerantly(body: bytes) -> Any:
@@ -47,12 +53,27 @@ def _parse_tolerantly(body: bytes) -> Any:
         raise _bad_json("The document is empty.", start)
     if "[" * DEEPEST in text or text.count("[") + text.count("{") > DEEPEST:
         _check_depth(text)
+    decoder = json.JSONDecoder(parse_float=_number, parse_int=_whole_number)
     try:
-        return json.JSONDecoder().raw_decode(text, start)[0]
+        return decoder.raw_decode(text, start)[0]
     except json.JSONDecodeError as error:
-        raise _bad_json("Invalid value.", error.pos) from None
-    except (RecursionError, ValueError):  # ValueError: an int of more than 4,300 digits
+        longer = _INF.sub(lambda match: match[1] or "Infinity", text)
+        if longer == text:
+            raise _bad_json("Invalid value.", error.pos) from None
+        return _parse_tolerantly(longer.encode())
+    except RecursionError:
         raise _bad_json("Invalid value.", start) from None
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _bad_json("Number too big to be stored in double.", 0)
+    return number
+
+
+def _whole_number(text: str) -> int | float:
+    return int(text) if len(text) <= 20 else _number(text)  # beyond 64 bits it is a float
 
 
 def _check_depth(text: str) -> None:
@@ -183,7 +204,7 @@ def _array(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
         _find_wrong(name, value, spec.dtype)
         raise _wrong(f"Input {name}: the lists have different lengths, no tensor has such a shape")
     wanted = np.dtype(spec.dtype)
-    good: set[type] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}[wanted.kind]
+    good = _GOOD[wanted.kind]
     if not kinds <= good:
         _find_wrong(name, value, spec.dtype)
     if wanted.kind in "iu" and objects.size:
