@@ -41,7 +41,8 @@ class Answer:
 
 def refusal(code: str, status: int, message: str) -> Answer:
     """Return an error that the front tells by itself."""
-    return Answer(code, status, json.dumps({"error": message}).encode(), message)
+    body = json.dumps({"error": message}, indent=4).encode()
+    return Answer(code, status, body, message)
 
 
 class ModelProcess:

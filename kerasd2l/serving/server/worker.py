@@ -178,7 +178,7 @@ def _error(request: Request, error: ServingError) -> Reply:
     """Write an error as the protocol has it."""
     if request.api == "grpc":
         return Reply(code=error.code, message=error.message)
-    return Reply(json.dumps({"error": error.message}).encode(), code=error.code)
+    return Reply(json.dumps({"error": error.message}, indent=4).encode(), code=error.code)
 
 
 def _handler(module: str) -> Callable[[Request, Any], Call | Reply]:
