@@ -43,7 +43,8 @@ class Echo:
                 raise
         if header["path"] == "/v1/large":
             return Answer("OK", 200, b"x" * (64 << 20))
-        return Answer("OK", 200, b'{"bytes": %d}' % len(body), about={"model": "echo", "version": 1})
+        about = {"model": "echo", "version": 1}
+        return Answer("OK", 200, b'{"bytes": %d}' % len(body), about=about)
 
 
 class Running:
