@@ -8,6 +8,7 @@ FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -147,6 +148,9 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A request of nested lists makes thousands of objects and leaves none: Python's rubbish
+    # collection, which counts objects that are made, would run for each and find nothing.
+    gc.set_threshold(50_000, 20, 100)
     sys.setrecursionlimit(DEEP)
     pipe = Pipe(connection)
     from kerasd2l.serving.server.model_config import read_config
