@@ -70,7 +70,8 @@ def beginnings(work: Path, data: Path) -> list[str]:
 
 def names(work: Path, data: Path) -> list[str]:
     """Return days and countries of the test set, picked before the model was asked."""
-    return "Montag torstaina gennaio Holandia Avustralya Autriche viernes Thuy Si".split(" ", 7)
+    some = ["Montag", "torstaina", "gennaio", "Holandia", "Avustralya", "Autriche"]
+    return [*some, "viernes", "Thuy Si"]
 
 
 SHIPPED = (

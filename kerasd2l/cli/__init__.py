@@ -40,6 +40,7 @@ from kerasd2l.cli.console import (
 from kerasd2l.cli.conversion import convert
 from kerasd2l.cli.exporting import export
 from kerasd2l.cli.program import Program, say
+from kerasd2l.cli.serving import serve
 from kerasd2l.recipe import Demo
 from kerasd2l.run import writing
 
@@ -52,6 +53,7 @@ def main() -> None:
 
 main.add_command(convert)
 main.add_command(export)
+main.add_command(serve)
 
 
 @main.command("list")
@@ -236,22 +238,25 @@ def evaluate(
 @click.option(
     "--input", "settings", multiple=True, metavar="NAME=VALUE", help="Set an input with a default."
 )
+@click.option("--url", help="Ask the server at URL; SAVEDMODEL is the NAME that it serves.")
 @click.option("--out", type=HomePath(), help="Draw the answer into this PNG.")
 @json_option
 def predict(
     savedmodel: Path,
     inputs: tuple[str, ...],
+    url: str | None,
     signature: str | None,
     settings: tuple[str, ...],
     out: Path | None,
     as_json: bool,
 ) -> None:
     """Ask the SavedModel (NAME or NAME/VERSION): INPUT is a picture, a text or numbers."""
-    use_tensorflow()
+    if not url:
+        use_tensorflow()
     with known_failures():
         from kerasd2l import serving as room
 
-        served = room.load(savedmodel)
+        served = room.Remote(url, savedmodel.as_posix()) if url else room.load(savedmodel)
         if inputs or settings:
             outputs = served.predict(list(inputs), signature, settings)
             if out:

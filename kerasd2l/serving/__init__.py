@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "load": "predict",
         "Served": "predict",
+        "Remote": "remote",
         "format_prediction": "show",
         "figure": "show",
         "finds": "boxes",

@@ -47,21 +47,16 @@ class Signature:
         return f"{self.name}: {side(self.inputs, self.defaults)} -> {side(self.outputs, {})}"
 
 
-@dataclass(frozen=True)
-class Served:
-    """An open SavedModel; `load` makes it.
+class Asked:
+    """A model that answers questions, wherever it is: `Served` here, `remote.Remote` on a server.
 
-    Args:
-        path: the folder with `saved_model.pb`.
-        manifest: what the export says about itself; empty if there is no manifest.
-        signatures: name -> Signature.
-        loaded: what TensorFlow made of it; it owns the variables.
+    A subclass has `path` (where it is, in words), `manifest`, `signatures`, and `call`.
     """
 
-    path: Path
+    path: Any
     manifest: Mapping[str, Any]
     signatures: Mapping[str, Signature]
-    loaded: Any = field(repr=False)
+    chunk = CHUNK
 
     @property
     def class_names(self) -> list[str] | None:
@@ -81,35 +76,22 @@ class Served:
     def call(
         self, arrays: Mapping[str, Any], signature: str = "serving_default"
     ) -> dict[str, np.ndarray]:
-        """Run a signature on arrays with a batch axis.
+        """Run a signature on arrays with a batch axis; see `Served.call`."""
+        raise NotImplementedError
 
-        Args:
-            arrays: input name -> array; inputs with a default may be left out.
-            signature: str, which signature. Default: "serving_default".
-
-        Returns:
-            Output name -> array; strings are bytes.
+    def complete(self, arrays: Mapping[str, Any], signature: str) -> dict[str, Any]:
+        """Return the arrays with the defaults of what was left out.
 
         Raises:
-            ArgumentError: no such signature. InputError: inputs that the model refuses.
+            ArgumentError: no such signature. InputError: inputs are missing or unknown.
         """
         found = self._signature(signature)
-        specs = found.inputs
         arrays = {**found.defaults, **arrays}
-        if set(arrays) != set(specs):
-            raise InputError(f"{signature} takes {sorted(specs)}. Received: {sorted(arrays)}.")
-        try:
-            values = {key: tf.constant(arrays[key], spec.dtype) for key, spec in specs.items()}
-            for key, spec in specs.items():
-                if not values[key].shape.is_compatible_with(spec.shape):
-                    raise InputError(
-                        f"{key} takes {spec.dtype}{_shape(spec.shape)}. "
-                        f"Received the shape {_shape(tuple(values[key].shape))}."
-                    )
-            outputs = self.loaded.signatures[signature](**values)
-        except (tf.errors.OpError, ValueError, TypeError) as error:
-            raise InputError(_plain_message(error)) from error
-        return {key: value.numpy() for key, value in outputs.items()}
+        if set(arrays) != set(found.inputs):
+            raise InputError(
+                f"{signature} takes {sorted(found.inputs)}. Received: {sorted(arrays)}."
+            )
+        return arrays
 
     def predict(
         self,
@@ -140,8 +122,8 @@ class Served:
         if not words.takes_files(specs):
             return _decoded(self.call(arrays, signature))
         parts = [
-            self._files(arrays, inputs, slice(start, start + CHUNK), signature)
-            for start in range(0, len(inputs), CHUNK)
+            self._files(arrays, inputs, slice(start, start + self.chunk), signature)
+            for start in range(0, len(inputs), self.chunk)
         ]
         return _decoded({key: _joined([part[key] for part in parts]) for key in parts[0]})
 
@@ -182,6 +164,53 @@ class Served:
         return self.signatures[name]
 
 
+@dataclass(frozen=True)
+class Served(Asked):
+    """An open SavedModel; `load` makes it.
+
+    Args:
+        path: the folder with `saved_model.pb`.
+        manifest: what the export says about itself; empty if there is no manifest.
+        signatures: name -> Signature.
+        loaded: what TensorFlow made of it; it owns the variables.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    signatures: Mapping[str, Signature]
+    loaded: Any = field(repr=False)
+
+    def call(
+        self, arrays: Mapping[str, Any], signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
+        """Run a signature on arrays with a batch axis.
+
+        Args:
+            arrays: input name -> array; inputs with a default may be left out.
+            signature: str, which signature. Default: "serving_default".
+
+        Returns:
+            Output name -> array; strings are bytes.
+
+        Raises:
+            ArgumentError: no such signature. InputError: inputs that the model refuses.
+        """
+        arrays = self.complete(arrays, signature)
+        specs = self.signatures[signature].inputs
+        try:
+            values = {key: tf.constant(arrays[key], spec.dtype) for key, spec in specs.items()}
+            for key, spec in specs.items():
+                if not values[key].shape.is_compatible_with(spec.shape):
+                    raise InputError(
+                        f"{key} takes {spec.dtype}{_shape(spec.shape)}. "
+                        f"Received the shape {_shape(tuple(values[key].shape))}."
+                    )
+            outputs = self.loaded.signatures[signature](**values)
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            raise InputError(plain_message(error)) from error
+        return {key: value.numpy() for key, value in outputs.items()}
+
+
 def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
     """Open a SavedModel: a VERSION folder, or a NAME folder, which means its newest version.
 
@@ -205,7 +234,7 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
-        raise SavedModelError(f"cannot load {folder}: {_plain_message(error)}") from error
+        raise SavedModelError(f"cannot load {folder}: {plain_message(error)}") from error
     signatures, defaults = {}, _defaults(folder)
     for name in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
         function = loaded.signatures[name]
@@ -271,7 +300,7 @@ def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return result
 
 
-def _plain_message(error: BaseException) -> str:
+def plain_message(error: BaseException) -> str:
     """Return TensorFlow's message without traces and names of graph nodes."""
     text = str(getattr(error, "message", None) or error)
     # in a graph, the message stands on the line before the first [[node]]

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from kerasd2l.serving.server.loaded import LoadedVersion
 
 # gRPC's names of failure -> (its number, the HTTP status that TensorFlow Serving gives it)
 CODES = {
@@ -58,7 +56,8 @@ class Request:
 
     Args:
         api: "rest", "v2" or "grpc".
-        method: "GET" or "POST"; for gRPC the full name, "/tensorflow.serving.PredictionService/Predict".
+        method: "GET" or "POST"; for gRPC the full name,
+            "/tensorflow.serving.PredictionService/Predict".
         path: of the URL, not yet percent-decoded; empty for gRPC.
         headers: name in lower case -> value; only those that a protocol may need.
         body: bytes; already unpacked if it came gzipped.
@@ -95,7 +94,7 @@ class Call:
     """One question to one signature.
 
     Args:
-        version: the loaded model.
+        version: the `LoadedVersion`.
         signature: str, name of the signature; it exists.
         arrays: input name -> array with all inputs, defaults filled in; dtypes, ranks and fixed
             dimensions are the signature's (`LoadedVersion.checked` sees to that).
@@ -104,7 +103,7 @@ class Call:
         outputs: the outputs that are asked for. Default: None, all.
     """
 
-    version: LoadedVersion
+    version: Any
     signature: str
     arrays: Mapping[str, np.ndarray]
     answer: Callable[[Mapping[str, np.ndarray]], Reply]

@@ -1,0 +1,201 @@
+"""The model process: reads requests of the front, lets the models answer, writes the answers.
+
+    python -m kerasd2l.serving.server.worker FD OPTIONS
+
+FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`, `versions`,
+`config`, `together`, `most`. The process ends when the front closes the socket.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
+from kerasd2l.serving.server.wire import Pipe
+
+LARGE = 256 * 1024  # bytes of a body that is not parsed by the thread that reads requests
+PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
+DEEP = 20_000  # Python's own limit of calls: nested JSON is limited by json_tensors
+
+
+class Worker:
+    """The requests that are under way, and how they are answered.
+
+    Args:
+        pipe: to the front.
+        models: a `repository.Models`.
+    """
+
+    def __init__(self, pipe: Pipe, models: Any):
+        self._pipe = pipe
+        self._models = models
+        self._handlers = {api: _handler(module) for api, module in PROTOCOLS.items()}
+        self._jobs: dict[int, Any] = {}
+        self._pool = ThreadPoolExecutor(2, "large")
+
+    def run(self) -> None:
+        """Answer until the front is gone."""
+        for header, body in self._pipe.frames():
+            if "cancel" in header:
+                job = self._jobs.pop(header["cancel"], None)
+                if job is not None:
+                    job.cancelled = True
+            elif len(body) > LARGE:
+                self._pool.submit(self._answer, header, body)
+            else:
+                self._answer(header, body)
+
+    def _answer(self, header: dict[str, Any], body: bytes) -> None:
+        number, deadline = header["id"], time.monotonic() + header["timeout"]
+        request = Request(
+            header["api"], header["method"], header["path"], header.get("headers", {}), body
+        )
+        try:
+            for _ in range(3):  # a version may go between being found and being asked
+                call = self._handlers[request.api](request, self._models)
+                if isinstance(call, Reply):
+                    return self._send(number, request, call, {})
+                if self._submit(number, request, call, deadline):
+                    return None
+            raise ServingError("UNAVAILABLE", "the model is being unloaded")
+        except Exception as error:
+            self._send(number, request, _error(request, self._told(error)), {})
+        return None
+
+    def _told(self, error: Exception) -> ServingError:
+        """Return what a client is told of an error; what is our own fault goes to the log."""
+        if isinstance(error, ServingError):
+            return error
+        if isinstance(error, RecursionError):
+            return ServingError("INVALID_ARGUMENT", "the request is nested too deeply")
+        if isinstance(error, MemoryError):
+            return ServingError("RESOURCE_EXHAUSTED", "the request needs too much memory")
+        self._pipe.send({"event": "log", "text": _trace(error)})
+        return ServingError("INTERNAL", "the server failed at this request; its log says why")
+
+    def _submit(self, number: int, request: Request, call: Call, deadline: float) -> bool:
+        """Put a call into its queue; False if the version is gone."""
+        from kerasd2l.serving.server.batching import Closed, Job
+
+        def done(outputs: Any, error: ServingError | None, job: Any) -> None:
+            self._jobs.pop(number, None)
+            now = time.monotonic()
+            about = {
+                "model": call.version.name,
+                "version": call.version.version,
+                "batch": job.batch,
+                "queued_ms": round(1e3 * ((job.started or now) - job.queued), 3),
+                "run_ms": round(1e3 * (now - (job.started or now)), 3),
+            }
+            try:
+                if error is not None:
+                    raise error
+                if call.outputs is not None:
+                    outputs = {key: outputs[key] for key in call.outputs}
+                reply = call.answer(outputs)
+            except Exception as failure:
+                reply = _error(request, self._told(failure))
+            self._send(number, request, reply, about)
+
+        queue = self._models.queue(call.version, call.signature)
+        if queue is None:
+            return False
+        job = Job(call, deadline, done)
+        self._jobs[number] = job
+        try:
+            queue.submit(job)
+        except Closed:
+            self._jobs.pop(number, None)
+            return False
+        except ServingError:
+            self._jobs.pop(number, None)
+            raise
+        return True
+
+    def _send(self, number: int, request: Request, reply: Reply, about: dict[str, Any]) -> None:
+        code, status = CODES[reply.code]
+        header = {
+            "id": number,
+            "code": reply.code,
+            "number": code,
+            "status": reply.http_status or status,
+            "message": reply.message,
+            "headers": dict(reply.headers),
+            **about,
+        }
+        self._pipe.send(header, reply.body)
+
+
+def main() -> None:
+    """Load the models, tell the front, answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the front says when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    options = json.loads(sys.argv[2])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.setrecursionlimit(DEEP)
+    pipe = Pipe(connection)
+    from kerasd2l.serving.server.model_config import read_config
+    from kerasd2l.serving.server.repository import Models
+    from kerasd2l.serving.server.storage import Storage
+
+    try:
+        configs = read_config(Path(options["config"])) if options["config"] else None
+    except ServingError as error:
+        pipe.send({"event": "failed", "text": error.message})
+        return
+    versions = options["versions"]
+    storage = Storage(
+        Path(options["folder"]),
+        tuple(versions) if isinstance(versions, list) else versions,
+        configs,
+    )
+
+    def say(text: str) -> None:
+        pipe.send({"event": "log", "text": text})
+
+    models = Models(storage, say, together=options["together"], most=options["most"])
+    models.look()
+    models.look()  # what has no manifest is loaded when it has not changed between two looks
+    pipe.send({"event": "ready", "models": models.names()})
+    threading.Thread(target=models.watch, name="watch", daemon=True).start()
+    Worker(pipe, models).run()
+    os._exit(0)  # TensorFlow's threads need no goodbye
+
+
+def _error(request: Request, error: ServingError) -> Reply:
+    """Write an error as the protocol has it."""
+    if request.api == "grpc":
+        return Reply(code=error.code, message=error.message)
+    return Reply(json.dumps({"error": error.message}).encode(), code=error.code)
+
+
+def _handler(module: str) -> Callable[[Request, Any], Call | Reply]:
+    """Return a protocol's handler, imported at its first request."""
+
+    def handle(request: Request, models: Any) -> Call | Reply:
+        found = importlib.import_module(f"kerasd2l.serving.server.{module}")
+        return found.handle(request, models)
+
+    return handle
+
+
+def _trace(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+if __name__ == "__main__":
+    main()
