@@ -38,6 +38,7 @@ from kerasd2l.cli.console import (
     value_lines,
 )
 from kerasd2l.cli.conversion import convert
+from kerasd2l.cli.exporting import export
 from kerasd2l.cli.program import Program, say
 from kerasd2l.cli.serving import serve
 from kerasd2l.recipe import Demo
@@ -51,6 +52,7 @@ def main() -> None:
 
 
 main.add_command(convert)
+main.add_command(export)
 main.add_command(serve)
 
 
@@ -225,27 +227,6 @@ def evaluate(
         click.echo(f"{result['examples'][split]} examples")
         if result.get("skipped_pictures"):
             click.echo(f"{result['skipped_pictures']} broken pictures left out")
-
-
-@main.command()
-@click.argument("run", type=HomePath())
-@savedmodels_option
-@click.option("--name", help="Name to serve the model under.")
-@json_option
-def export(run: Path, savedmodels: Path, name: str | None, as_json: bool) -> None:
-    """Export the trained model of the folder RUN as a SavedModel."""
-    use_tensorflow()
-    with known_failures():
-        from kerasd2l.export import export_run
-
-        try:
-            path = export_run(run, savedmodels, name=name)
-        except ValueError as error:
-            raise click.ClickException(str(error)) from error
-    if as_json:
-        print_json({"run": str(run), "savedmodel": str(path)})
-    else:
-        click.echo(str(path))
 
 
 @main.command(context_settings={"ignore_unknown_options": True})  # -0.3,0.5 is an input

@@ -15,6 +15,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.export import fresh
+from kerasd2l.export.examples import arrays_of
 from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import Endpoint
@@ -76,7 +77,7 @@ def answers(
     for endpoint in endpoints:
         # as a graph, like the export: otherwise the optimizer's rounding counts as a fault
         function = tf.function(endpoint.build(model, assets), autograph=False)
-        outputs = function(**{k: tf.constant(value) for k, value in _example(endpoint).items()})
+        outputs = function(**{k: tf.constant(value) for k, value in arrays_of(endpoint).items()})
         found[endpoint.name] = {
             key: fresh.decode(fresh.encode(value.numpy())) for key, value in outputs.items()
         }
@@ -95,7 +96,7 @@ def ask_elsewhere(
     Args and Raises: see `verify`. empty: ask each signature with a batch of nothing, too, to which
     the answer must be empty.
     """
-    examples = {endpoint.name: _example(endpoint) for endpoint in endpoints}
+    examples = {endpoint.name: arrays_of(endpoint) for endpoint in endpoints}
     reply = _elsewhere(Path(saved_model), examples, start or _start, empty)
     if set(reply["signatures"]) != set(examples):
         raise SavedModelError(
@@ -127,20 +128,6 @@ def compare(found: Answers, expected: Answers, *, tolerance: float) -> dict[str,
     for name, outputs in expected.items():
         differences |= _compare(name, outputs, found[name], tolerance)
     return differences
-
-
-def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
-    """Return the endpoint's example as arrays of the signature's dtypes."""
-    example = endpoint.example()
-    if set(example) != set(endpoint.signature):
-        raise ValueError(
-            f"The example of endpoint {endpoint.name!r} has the inputs {sorted(example)}. "
-            f"Expected: {sorted(endpoint.signature)}."
-        )
-    kinds = {
-        key: tf.as_dtype(spec.dtype).as_numpy_dtype for key, spec in endpoint.signature.items()
-    }
-    return {key: np.asarray(value, dtype=kinds[key]) for key, value in example.items()}
 
 
 def _start(script: str, stdin: str) -> tuple[int, str]:

@@ -34,6 +34,7 @@ def write(
     signatures: Mapping[str, Any],
     assets: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    examples: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write the manifest of the SavedModel in `path`, over the files that lie there now.
 
@@ -46,6 +47,7 @@ def write(
         signatures: name -> {"inputs": {name: {"dtype", "shape"}}, "outputs": the same}.
         assets: plain data that served the export; what is larger than 64 KiB is only named.
         metrics: name -> measured value.
+        examples: signature -> rows that it can be asked with, as `examples.rows` makes them.
 
     Returns:
         The manifest.
@@ -64,6 +66,7 @@ def write(
         "assets": {key: value for key, value in assets.items() if sizes[key] <= LARGEST_ASSET},
         "assets_left_out": [key for key in assets if sizes[key] > LARGEST_ASSET],
         "metrics": dict(metrics),
+        "examples": dict(examples or {}),
         "files": {name: _fingerprint(path / name) for name in _files(path)},
     }
     (path / MANIFEST).parent.mkdir(exist_ok=True)

@@ -6,14 +6,15 @@ import contextlib
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasd2l import finding
 from kerasd2l._lazy import lazy
-from kerasd2l.export import manifest
+from kerasd2l.export import manifest, warmup
 from kerasd2l.export.check import verify
+from kerasd2l.export.examples import arrays_of, given, rows
 from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.publish import publish, workspace
@@ -38,6 +39,7 @@ def export(
     name: str,
     metrics: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
+    examples: Mapping[str, Mapping[str, Any]] | None = None,
     check: Callable[[Path], Any] | None = None,
 ) -> Path:
     """Write `directory/name/VERSION` with the next free VERSION, ready for TF Serving.
@@ -60,6 +62,8 @@ def export(
         name: str, name under which the model is served.
         metrics: name -> value, for the manifest.
         arguments: the recipe's resolved arguments, for the manifest.
+        examples: signature -> input -> array with a batch axis, for the manifest and the warm-up.
+            Default: what the endpoints give themselves.
         check: (folder of the SavedModel) -> anything; called before it is published. If it raises,
             nothing is.
 
@@ -68,13 +72,22 @@ def export(
 
     Raises:
         ValueError: a bad name, endpoint order, an input whose batch axis is not free, or a default
-            of an input that has a batch axis or comes before one that has none.
+            of an input that has a batch axis or comes before one that has none; an example that
+            does not fit, or that the model refuses.
         TypeError: an endpoint that does not return a dict of named outputs.
         SavedModelError: it cannot be written, or Keras computes with another backend.
     """
     _check_request(name, endpoints)
+    endpoints = given(endpoints, examples)
     with workspace(Path(directory) / name) as folder, _without_cudnn(model):
-        signatures = _write_archive(model, endpoints, assets, folder)
+        signatures = _write_archive(model, endpoints, assets, folder, tried=examples or {})
+        warmup.write(folder, name, endpoints)
+        shown = {
+            endpoint.name: rows(endpoint, None)
+            if endpoint.name in (examples or {})
+            else rows(endpoint)
+            for endpoint in endpoints
+        }
         if check:
             check(folder)
         return publish(
@@ -88,6 +101,7 @@ def export(
                 signatures=signatures,
                 assets=assets,
                 metrics=metrics or {},
+                examples={key: found for key, found in shown.items() if found},
             ),
         )
 
@@ -99,6 +113,7 @@ def export_run(
     name: str | None = None,
     recipe: Recipe | None = None,
     metrics: Mapping[str, Any] | None = None,
+    examples: Mapping[str, Mapping[str, Any]] | None = None,
     check: bool = True,
 ) -> Path:
     """Export what a run left on the disk: `model.keras` and `assets.json`, nothing that is live.
@@ -109,6 +124,7 @@ def export_run(
         name: str, name under which the model is served. Default: last part of the recipe's name.
         recipe: the run's recipe, if it is at hand. Default: loaded by its name and arguments.
         metrics: name -> value for the manifest. Default: those of `summary.json`.
+        examples: see `export`.
         check: bool, load the export in a process without this library and compare its outputs
             with those of `model.keras` before it is published. Default: True.
 
@@ -117,7 +133,7 @@ def export_run(
 
     Raises:
         RunError: no run, no `model.keras`, or one that cannot be loaded.
-        ValueError: the recipe has no endpoints.
+        ValueError: the recipe has no endpoints; an example that does not fit.
         SavedModelError: the export does not give what the model gives.
     """
     run = open_run(run_path)
@@ -141,6 +157,7 @@ def export_run(
         name=name or run.recipe.rpartition("/")[2],
         metrics=metrics,
         arguments=run.arguments,
+        examples=examples,
         check=same_as_model if check else None,
     )
 
@@ -197,9 +214,17 @@ def _check_request(name: str, endpoints: tuple[Endpoint, ...]) -> None:
 
 
 def _write_archive(
-    model: keras.Model, endpoints: tuple[Endpoint, ...], assets: Mapping[str, Any], folder: Path
+    model: keras.Model,
+    endpoints: tuple[Endpoint, ...],
+    assets: Mapping[str, Any],
+    folder: Path,
+    *,
+    tried: Container[str] = (),
 ) -> dict[str, Any]:
-    """Write the SavedModel itself and return its signatures as the manifest lists them."""
+    """Write the SavedModel itself and return its signatures as the manifest lists them.
+
+    The examples of those in `tried` are put to the model, which may refuse them.
+    """
     archive = keras.export.ExportArchive()
     archive.track(model)
     signatures = {}
@@ -215,6 +240,8 @@ def _write_archive(
         ]
         graph = archive.add_endpoint(endpoint.name, _named(endpoint, built), specs)
         outputs = graph.get_concrete_function().structured_outputs
+        if endpoint.name in tried:
+            _try(endpoint, graph)
         signatures[endpoint.name] = {
             "inputs": {
                 spec.name: _describe(spec)
@@ -231,6 +258,18 @@ def _write_archive(
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures
+
+
+def _try(endpoint: Endpoint, graph: Callable[..., Any]) -> None:
+    """Put the example of an endpoint to its function, which must answer."""
+    try:
+        graph(**{key: tf.constant(value) for key, value in arrays_of(endpoint).items()})
+    except (tf.errors.OpError, TypeError, ValueError) as error:
+        text = str(getattr(error, "message", None) or error).split("\n\t [[")[0]
+        reason = text.rstrip().splitlines()[-1]
+        raise ValueError(
+            f"the model refuses the example of {endpoint.name!r}: {reason[:300]}"
+        ) from error
 
 
 @contextlib.contextmanager

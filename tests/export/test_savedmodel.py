@@ -117,6 +117,7 @@ def test_lookup_tables_named_as_resources_are_in_the_export(tmp_path, linear):
         return ServingFunction(serve, resources=[table])
 
     one = endpoint(build, x=TensorSpec((None,), "string"))
+    one = dataclasses.replace(one, example=lambda: {"x": [b"b", b"?"]})
     path = export(linear, "x/y", (one,), {"words": ["a", "b"]}, tmp_path, name="m")
     serve = tf.saved_model.load(str(path)).signatures["serving_default"]
     assert serve(x=tf.constant(["b", "?"]))["ids"].numpy().tolist() == [1, -1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 
 from kerasd2l.models.vision.image_network import check_classes
 
 _POOLING = {"average": keras.layers.AveragePooling2D, "max": keras.layers.MaxPooling2D}
+_WEIGHTS = {"mnist": Path(__file__).parents[1] / "weights" / "lenet_mnist.weights.h5"}
 
 
 def lenet(
@@ -17,6 +19,7 @@ def lenet(
     *,
     activation: str | Callable = "sigmoid",
     pooling: str = "average",
+    weights: str | None = None,
     seed: int | None = None,
     name: str = "lenet",
 ) -> keras.Model:
@@ -33,6 +36,8 @@ def lenet(
         num_classes: int >= 2, classes K.
         activation: str or callable, nonlinearity of every hidden layer.
         pooling: "average" or "max", 2 x 2 with stride 2.
+        weights: None, drawn by `seed`; or "mnist", those of savedmodels/lenet_mnist, trained on
+            MNIST's handwritten digits, light on dark: for the book's network with 10 classes.
         seed: int or None. Layer i draws its weights with seed + i.
         name: str, name of the model.
 
@@ -43,7 +48,8 @@ def lenet(
         A functional `keras.Model` that maps to logits (B, K) float32.
 
     Raises:
-        ValueError: an unknown pooling, too small a picture, or fewer than two classes.
+        ValueError: an unknown pooling, too small a picture, fewer than two classes, unknown
+            weights, or weights of another network.
 
     Example:
         >>> lenet().count_params()
@@ -60,6 +66,8 @@ def lenet(
             "`input_shape` must be at least 12 x 12 pixels: two 5 x 5 convolutions and two "
             f"poolings shrink smaller pictures to nothing. Received: input_shape={input_shape}."
         )
+    if weights is not None:
+        _check_weights(weights, input_shape, num_classes, activation, pooling)
     layers = keras.layers
 
     def xavier(layer: int) -> keras.initializers.Initializer:
@@ -92,4 +100,43 @@ def lenet(
     logits = layers.Dense(
         num_classes, kernel_initializer=xavier(4), dtype="float32", name="logits"
     )(x)  # (B, K)
-    return keras.Model(pixels, logits, name=name)
+    model = keras.Model(pixels, logits, name=name)
+    if weights is not None:
+        model.load_weights(_WEIGHTS[weights])
+    return model
+
+
+def _check_weights(
+    weights: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    activation: str | Callable,
+    pooling: str,
+) -> None:
+    """Refuse weights that are not there, or that were trained in another network."""
+    if weights not in _WEIGHTS:
+        raise ValueError(
+            f"`weights` must be None or one of {sorted(_WEIGHTS)}. Received: weights={weights!r}. "
+            "Weights of your own: build without, then `model.load_weights(path)`."
+        )
+    trained = {
+        "input_shape": (28, 28, 1),
+        "num_classes": 10,
+        "activation": "sigmoid",
+        "pooling": "average",
+    }
+    sigmoid = activation in ("sigmoid", keras.activations.sigmoid)
+    asked = {
+        "input_shape": tuple(input_shape),
+        "num_classes": num_classes,
+        "activation": "sigmoid" if sigmoid else activation,
+        "pooling": pooling,
+    }
+    other = [key for key, value in asked.items() if value != trained[key]]
+    if other:
+        raise ValueError(
+            f"`weights={weights!r}` are of a network with "
+            f"{', '.join(f'{key}={trained[key]!r}' for key in other)}. Received: "
+            f"{', '.join(f'{key}={asked[key]!r}' for key in other)}. Leave these arguments out, or "
+            "`weights`."
+        )
