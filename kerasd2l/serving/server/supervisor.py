@@ -41,8 +41,7 @@ class Answer:
 
 def refusal(code: str, status: int, message: str) -> Answer:
     """Return an error that the front tells by itself."""
-    body = json.dumps({"error": message}, indent=4).encode()
-    return Answer(code, status, body, message)
+    return Answer(code, status, json.dumps({"error": message}, indent=4).encode(), message)
 
 
 class ModelProcess:

@@ -40,7 +40,10 @@ class Worker:
     def __init__(self, pipe: Pipe, models: Any):
         self._pipe = pipe
         self._models = models
-        self._handlers = {api: _handler(module) for api, module in PROTOCOLS.items()}
+        self._handlers: dict[str, Callable[[Request, Any], Call | Reply]] = {
+            api: importlib.import_module(f"kerasd2l.serving.server.{module}").handle
+            for api, module in PROTOCOLS.items()
+        }
         self._jobs: dict[int, Any] = {}
         self._pool = ThreadPoolExecutor(2, "large")
 
@@ -168,9 +171,10 @@ def main() -> None:
     models = Models(storage, say, together=options["together"], most=options["most"])
     models.look()
     models.look()  # what has no manifest is loaded when it has not changed between two looks
+    worker = Worker(pipe, models)
     pipe.send({"event": "ready", "models": models.names()})
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
-    Worker(pipe, models).run()
+    worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
 
 
@@ -179,16 +183,6 @@ def _error(request: Request, error: ServingError) -> Reply:
     if request.api == "grpc":
         return Reply(code=error.code, message=error.message)
     return Reply(json.dumps({"error": error.message}, indent=4).encode(), code=error.code)
-
-
-def _handler(module: str) -> Callable[[Request, Any], Call | Reply]:
-    """Return a protocol's handler, imported at its first request."""
-
-    def handle(request: Request, models: Any) -> Call | Reply:
-        found = importlib.import_module(f"kerasd2l.serving.server.{module}")
-        return found.handle(request, models)
-
-    return handle
 
 
 def _trace(error: BaseException) -> str:
