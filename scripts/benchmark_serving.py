@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Time `kerasd2l serve` on LeNet: beside a bare call of the signature, JSON and gRPC, 1 and 16 at once.
+"""Time `kerasd2l serve` on LeNet: JSON and gRPC, at 1 and 16 connections, beside the bare call.
 
 The floor is the same SavedModel in a process without a server. Each figure is the better of
 --rounds rounds (a busy machine only adds time); p99 is of that round. Throughput is wrk's where it

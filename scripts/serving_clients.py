@@ -121,6 +121,7 @@ def ask(name: str, http: str, grpc: str, cache: Path) -> str:
 
 def write_descriptors(path: Path) -> Path:
     """Write what `protoc --descriptor_set_out` would of TF Serving's services and of health."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the stubs import TensorFlow
     from google.protobuf.descriptor import FileDescriptor
     from google.protobuf.descriptor_pb2 import FileDescriptorSet
     from grpc_health.v1 import health_pb2

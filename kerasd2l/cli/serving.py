@@ -21,7 +21,6 @@ PACKAGES = {
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "tensorflow_serving": "tensorflow-serving-api",
-    "open_inference": "open-inference-grpc",
 }
 
 

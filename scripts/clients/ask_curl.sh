@@ -22,7 +22,7 @@ expect '"signature_def"' "$url/v1/models/half_plus_two/metadata"
 expect '"error":"JSONParseerror:' -d '{' "$predict"
 expect 'HTTP/1.1404' --include -d '{"instances": [1.0]}' "$url/v1/models/nobody:predict"
 # From a file, packed, answered packed; large enough that curl asks first (Expect: 100-continue).
-{ printf '{"instances": [0'; yes ', 2.0' | head -n 400000 | tr -d '\n'; printf ']}'; } >"$temporary/many"
+{ printf '{"instances": [0'; seq 400000 | sed 's/.*/, 2.0/' | tr -d '\n'; printf ']}'; } >"$temporary/many"
 expect ',4.0,4.0]' --data-binary @"$temporary/many" "$predict"
 gzip -k "$temporary/many"
 expect ',4.0,4.0]' --compressed -H 'Content-Encoding: gzip' --data-binary @"$temporary/many.gz" "$predict"

@@ -5,7 +5,7 @@ const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
 
 const descriptors = fs.readFileSync(process.argv[4]);
-const options = { longs: String, keepCase: true };
+const options = { longs: String, enums: String, keepCase: true };
 const services = grpc.loadPackageDefinition(
   loader.loadFileDescriptorSetFromBuffer(descriptors, options),
 );

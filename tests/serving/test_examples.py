@@ -8,7 +8,7 @@ pytest.importorskip("tensorflow_serving")
 
 from tensorflow.core.example.example_pb2 import Example
 
-from kerasd2l.serving.server import examples
+from kerasd2l.serving.server import example_rows, examples
 from kerasd2l.serving.server.calls import Request, ServingError
 
 
@@ -18,7 +18,7 @@ def features(serialized):
 
 
 def test_rows_become_examples():
-    signature, (one, other) = examples.read(
+    signature, (one, other) = example_rows.read(
         {
             "signature_name": "regress",
             "context": {"both": 1, "own": "first"},
@@ -34,7 +34,7 @@ def test_rows_become_examples():
         "s": ["ü".encode()]
     }
     assert features(other) == {"both": [1], "own": [b"a", b"b"], "b": [b"\xff\0"]}
-    assert examples.read({"examples": [{}]}) == ("serving_default", [b""])
+    assert example_rows.read({"examples": [{}]}) == ("serving_default", [b""])
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,12 @@ def test_rows_become_examples():
         ({"examples": [{"a": 2**63}]}, "Only int64 is supported"),
         ({"examples": [{"a": 1e39}]}, "Cannot convert JSON value: 1e.39 to float"),
         ({"examples": [{"a": {"b64": "?"}}]}, "Unable to base64 decode"),
+        ({"examples": [{"\ud800": 1}]}, "name of a feature is no text"),
     ],
 )
 def test_wrong_bodies_are_refused_in_the_words_of_tensorflow_serving(content, match):
     with pytest.raises(ServingError, match=match) as error:
-        examples.read(content)
+        example_rows.read(content)
     assert error.value.code == "INVALID_ARGUMENT"
 
 

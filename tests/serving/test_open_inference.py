@@ -274,6 +274,7 @@ def test_the_wrong_verb_is_an_error():
         ({"inputs": [tensor([1])], "parameters": {"signature_name": 1}}, "must be a string"),
         ({"inputs": [tensor([1])], "parameters": []}, "must be an object"),
         ({"inputs": [tensor([1])], "id": 1}, "id of a request must be a string"),
+        ({"inputs": [tensor([1])], "id": "\ud800"}, "id of a request must be a string"),
         ({"inputs": [tensor([1], shared_memory_region="a")]}, "shared memory"),
     ],
 )

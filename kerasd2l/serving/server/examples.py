@@ -6,20 +6,17 @@ file. The rules and texts are those of TensorFlow Serving's classifier.cc and re
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
-from tensorflow.core.example.example_pb2 import Example
 from tensorflow_serving.apis.classification_pb2 import ClassificationResult
 from tensorflow_serving.apis.input_pb2 import Input
 from tensorflow_serving.apis.regression_pb2 import RegressionResult
 
-from kerasd2l.serving.server import json_tensors
+from kerasd2l.serving.server import example_rows, json_tensors
 from kerasd2l.serving.server.calls import Call, Reply, Request, ServingError
 
 if TYPE_CHECKING:
@@ -30,7 +27,6 @@ CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 METHODS = {"classify": CLASSIFY, "regress": REGRESS}
 _KINDS = {CLASSIFY: "classification", REGRESS: "regression"}
-_MOST_FLOAT = float(np.finfo(np.float32).max)
 
 Result = Any  # ClassificationResult or RegressionResult
 
@@ -54,9 +50,9 @@ def handle(
         models: what is served.
 
     Raises:
-        ServingError: the body is wrong, the model is not there, or its signature of another kind.
+        ServingError: the body or the signature is wrong, or the model is not there.
     """
-    signature, examples = read(json_tensors.parse(request.body))
+    signature, examples = example_rows.read(json_tensors.parse(request.body))
     loaded = models.find(name, version, label)
     return call(METHODS[verb], loaded, signature, examples, lambda out: Reply(_json(out)))
 
@@ -153,34 +149,6 @@ def from_input(message: Input) -> list[bytes]:
     return [example.SerializeToString() for example in message.example_list.examples]
 
 
-def read(content: Any) -> tuple[str, list[bytes]]:
-    """Read the body of classify and regress: {"signature_name", "context", "examples": [...]}.
-
-    Args:
-        content: the parsed JSON.
-
-    Returns:
-        The name of the signature, and the serialized examples.
-
-    Raises:
-        ServingError: in TensorFlow Serving's words.
-    """
-    if not isinstance(content, dict):
-        raise _wrong("The body must be a JSON object with the key 'examples'")
-    signature = content.get("signature_name", "")
-    if not isinstance(signature, str):
-        raise _wrong("'signature_name' key must be a string value.")
-    if "examples" not in content:
-        raise _wrong("When method is classify, key 'examples' is expected and was not found")
-    rows = content["examples"]
-    if not isinstance(rows, list):
-        raise _wrong("Expecting 'examples' value to be an list/array")
-    if not rows:
-        raise _wrong("'examples' value is an empty array")
-    context = _example(content["context"]) if "context" in content else b""
-    return signature or "serving_default", [context + _example(row) for row in rows]
-
-
 def _classes(outputs: Mapping[str, np.ndarray], count: int) -> ClassificationResult:
     classes, scores = outputs.get("classes"), outputs.get("scores")
     for name, array, kinds, dtype in (
@@ -204,7 +172,11 @@ def _classes(outputs: Mapping[str, np.ndarray], count: int) -> ClassificationRes
         )
     answer = ClassificationResult()
     for i in range(count):
-        labels = [] if classes is None else [_text(label) for label in classes[i]]
+        labels = (
+            []
+            if classes is None
+            else [bytes(label).decode("utf8", "replace") for label in classes[i]]
+        )
         values = [0.0] * len(labels) if scores is None else scores[i].tolist()
         added = answer.classifications.add().classes
         for label, value in zip(labels or [""] * len(values), values, strict=True):
@@ -228,10 +200,6 @@ def _numbers(array: np.ndarray, count: int) -> RegressionResult:
     return answer
 
 
-def _text(label: bytes) -> str:
-    return label.decode("utf8", "replace") if isinstance(label, bytes) else str(label)
-
-
 def _json(answer: Result) -> bytes:
     """Write the result as REST has it: rows of [label, score], or numbers."""
     rows: list[Any]
@@ -249,52 +217,6 @@ def _json(answer: Result) -> bytes:
     import json  # which writes NaN and Infinity; the shortest text of a float32 is its str
 
     return json.dumps({"results": rows}, default=lambda value: float(str(value))).encode()
-
-
-def _example(content: Any) -> bytes:
-    """Turn {feature: value or list of values} into a serialized `tf.Example`."""
-    if not isinstance(content, dict):
-        raise _wrong(f"Example must be JSON object but got JSON {_type(content)}")
-    example = Example()
-    for name, values in content.items():
-        feature = example.features.feature[name]
-        for value in values if isinstance(values, list) else [values]:
-            kind, item = _value(name, value)
-            if feature.WhichOneof("kind") not in (None, kind):
-                kind = str(feature.WhichOneof("kind")).removesuffix("_list")
-                raise _wrong(f"Unexpected element type in feature: {name} expecting type: {kind}")
-            getattr(feature, kind).value.append(item)
-    return example.SerializeToString()
-
-
-def _value(name: str, value: Any) -> tuple[str, Any]:
-    """Return the kind of list that a value of JSON belongs to, and the value."""
-    if isinstance(value, bool):
-        return "int64_list", int(value)
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise _wrong(f"Feature: {name} has uint64 element. Only int64 is supported.")
-        return "int64_list", value
-    if isinstance(value, float):
-        if math.isfinite(value) and abs(value) > _MOST_FLOAT:
-            raise _wrong(f"Cannot convert JSON value: {value} to float without loss of precision.")
-        return "float_list", value
-    if isinstance(value, str):
-        return "bytes_list", value.encode("utf8", "surrogatepass")
-    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str):
-        text = value["b64"]
-        try:
-            return "bytes_list", base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            raise _wrong("Unable to base64 decode") from None
-    raise _wrong(f"Feature: {name} has element with unexpected JSON type: {_type(value)}")
-
-
-def _type(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value)
-    kinds = {str: "String", dict: "Object", list: "Array", type(None): "Null"}
-    return kinds.get(type(value), "Number")
 
 
 def _wrong(text: str) -> ServingError:

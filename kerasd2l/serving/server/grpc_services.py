@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kerasd2l.serving.server import open_inference_grpc, prediction_service
 from kerasd2l.serving.server.calls import Call, Reply, Request, ServingError
 
 
@@ -13,8 +14,6 @@ def handle(request: Request, models: Any) -> Call | Reply:
     Raises:
         ServingError: no such method.
     """
-    from kerasd2l.serving.server import open_inference_grpc, prediction_service
-
     if request.method.startswith("/tensorflow.serving."):
         return prediction_service.handle(request, models)
     if request.method.startswith("/inference."):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +24,9 @@ from kerasd2l.serving.server.calls import ServingError
 
 DEEPEST = 1000  # levels of nested lists and objects
 _GOOD: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'  # also one that does not end: no text is read twice
+_BRACKET = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
+_SHORT = re.compile(rf"({_STRING}|Infinity)|Inf", re.DOTALL)
 _NO_JSON = {"float16", "bfloat16", "complex64", "complex128"}  # as TensorFlow Serving has it
 
 
@@ -48,24 +53,31 @@ def _parse_tolerantly(body: bytes) -> Any:
         raise _bad_json("The document is empty.", start)
     if "[" * DEEPEST in text or text.count("[") + text.count("{") > DEEPEST:
         _check_depth(text)
+    if "Inf" in text:  # short for Infinity in TensorFlow Serving's reader
+        text = _SHORT.sub(lambda found: found[1] or "Infinity", text)
     try:
-        return json.JSONDecoder().raw_decode(text, start)[0]
+        return json.JSONDecoder(parse_float=_finite).raw_decode(text, start)[0]
     except json.JSONDecodeError as error:
         raise _bad_json("Invalid value.", error.pos) from None
-    except (RecursionError, ValueError):  # ValueError: an int of more than 4,300 digits
+    except (RecursionError, ValueError):  # ValueError: 1e400, an int of more than 4,300 digits
         raise _bad_json("Invalid value.", start) from None
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is beyond a double")
+    return value
+
+
 def _check_depth(text: str) -> None:
-    depth, inside = 0, False
-    for i, letter in enumerate(text):
-        if letter == '"' and (i == 0 or text[i - 1] != "\\"):
-            inside = not inside
-        elif not inside and letter in "[{":
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        if found[0] in "[{":
             depth += 1
             if depth > DEEPEST:
-                raise _bad_json(f"Nested deeper than {DEEPEST} levels.", i)
-        elif not inside and letter in "]}":
+                raise _bad_json(f"Nested deeper than {DEEPEST} levels.", found.start())
+        elif found[0] in "]}":
             depth -= 1
 
 

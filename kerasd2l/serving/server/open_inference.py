@@ -159,7 +159,7 @@ def _infer(request: Request, version: LoadedVersion) -> Call:
     signature = signature_of(version, parameters)
     arrays = version.checked(signature.name, _inputs(content, binary))
     number = content.get("id")
-    if number is not None and not isinstance(number, str):
+    if number is not None and not (isinstance(number, str) and _is_text(number)):
         raise ServingError("INVALID_ARGUMENT", "The id of a request must be a string.")
     in_binary = parameters.get("binary_data_output", False) is True
     outputs = _outputs(content, signature, version, in_binary)
@@ -266,6 +266,11 @@ def _answer(outputs: Mapping[str, np.ndarray], wish: _Wish) -> Reply:
         return Reply(body)
     headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(body))}
     return Reply(b"".join([body, *raw]), headers=headers)
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether UTF-8 has it: JSON can escape half a surrogate pair."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _json(content: Mapping[str, Any], status: int | None = None) -> Reply:

@@ -197,12 +197,14 @@ class Models:
                 self._problem(name, f"{name}: no versions are left; what serves, serves on")
             return
         serving = self._serving.setdefault(name, {})
-        for number in sorted(wanted):
-            if number not in serving and self._may_load(name, number, wanted[number]):
-                self._load(name, number, wanted[number])
-        # An old version goes when all that is wanted has arrived, or it would leave a gap.
-        if all(number in serving for number in wanted):
-            for number in sorted(set(serving) - set(wanted)):
+        chosen: list[int] = []
+        for number in wanted:  # where the newest cannot be loaded, the one before serves
+            if number in serving or self._loads(name, number, there[number]):
+                chosen.append(number)
+            if len(chosen) == config.most:
+                break
+        if chosen:  # an old version goes when a new one has arrived, or it would leave a gap
+            for number in sorted(set(serving) - set(chosen)):
                 self._unload(name, number)
         self._forget(name, there)
 
@@ -217,18 +219,18 @@ class Models:
         for key in [key for key in self._failures if key[0] == name and key[1] not in there]:
             del self._failures[key]
 
-    def _may_load(self, name: str, number: int, found: Found) -> bool:
+    def _loads(self, name: str, number: int, found: Found) -> bool:
+        """Load a version; False if it cannot be, or failed before and is still the same."""
         failure = self._failures.get((name, number))
-        if failure is None or failure.fingerprint != found.fingerprint:
-            return True
-        return failure.times <= RETRIES and time.monotonic() - failure.at > RETRY_AFTER
-
-    def _load(self, name: str, number: int, found: Found) -> None:
+        if failure is not None and failure.fingerprint == found.fingerprint:
+            waited = time.monotonic() - failure.at
+            if failure.times > RETRIES or waited < RETRY_AFTER:
+                return False
         try:
             self._storage.complete(found)
         except Incomplete as error:
             self._set(name, number, "START", "UNAVAILABLE", f"not complete yet: {error}")
-            return
+            return False
         begin = time.monotonic()
         self._set(name, number, "LOADING")
         try:
@@ -236,7 +238,7 @@ class Models:
             warmed = version.warm_up()
         except Exception as error:  # whatever a stranger's SavedModel does: the others go on
             self._fail(name, number, found, error)
-            return
+            return False
         self._failures.pop((name, number), None)
         self._serving[name][number] = _Serving(version, warmed)
         self._set(name, number, "AVAILABLE")
@@ -245,6 +247,7 @@ class Models:
             f"{name}/{number}: loaded in {time.monotonic() - begin - warmed:.2f} s, "
             f"warmed up in {warmed:.2f} s{note}"
         )
+        return True
 
     def _fail(self, name: str, number: int, found: Found, error: Exception) -> None:
         code, message = "UNKNOWN", f"{type(error).__name__}: {error}"

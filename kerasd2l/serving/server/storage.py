@@ -44,13 +44,17 @@ class ModelConfig:
     versions: str | tuple[int, ...] | int = 1
     labels: Mapping[str, int] = field(default_factory=dict)
 
-    def wanted(self, there: Mapping[int, Found]) -> dict[int, Found]:
-        """Choose from the versions that are there."""
-        if self.versions == "all":
-            return dict(there)
+    @property
+    def most(self) -> int | None:
+        """How many versions are served at most; None: as many as are wanted."""
+        return self.versions if isinstance(self.versions, int) else None
+
+    def wanted(self, there: Mapping[int, Found]) -> list[int]:
+        """Return the versions that may serve, the newest first."""
+        numbers = sorted(there, reverse=True)
         if isinstance(self.versions, tuple):
-            return {number: there[number] for number in self.versions if number in there}
-        return {number: there[number] for number in sorted(there)[-int(self.versions) :]}
+            return [number for number in numbers if number in self.versions]
+        return numbers
 
 
 class Storage:

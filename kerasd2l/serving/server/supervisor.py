@@ -41,7 +41,7 @@ class Answer:
 
 def refusal(code: str, status: int, message: str) -> Answer:
     """Return an error that the front tells by itself."""
-    return Answer(code, status, json.dumps({"error": message}).encode(), message)
+    return Answer(code, status, json.dumps({"error": message}, indent=4).encode(), message)
 
 
 class ModelProcess:

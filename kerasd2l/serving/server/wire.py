@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LENGTHS = struct.Struct("!II")
+SMALL = 1 << 16  # bytes of a body that are cheaper to copy than to send by themselves
 
 
 def frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
@@ -56,8 +57,10 @@ class Pipe:
         """Write a frame; where nobody reads any more, do nothing."""
         with self._writing:
             try:
-                self._connection.sendall(frame(header, body))
-                if body:
+                if len(body) < SMALL:
+                    self._connection.sendall(frame(header, body) + body)
+                else:
+                    self._connection.sendall(frame(header, body))
                     self._connection.sendall(body)
             except OSError:
                 return  # the front is gone, and so will this process be at its next read

@@ -8,6 +8,7 @@ FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -40,7 +41,10 @@ class Worker:
     def __init__(self, pipe: Pipe, models: Any):
         self._pipe = pipe
         self._models = models
-        self._handlers = {api: _handler(module) for api, module in PROTOCOLS.items()}
+        self._handlers: dict[str, Callable[[Request, Any], Call | Reply]] = {
+            api: importlib.import_module(f"kerasd2l.serving.server.{module}").handle
+            for api, module in PROTOCOLS.items()
+        }
         self._jobs: dict[int, Any] = {}
         self._pool = ThreadPoolExecutor(2, "large")
 
@@ -144,6 +148,9 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # A request of nested lists makes thousands of objects and leaves none: Python's rubbish
+    # collection, which counts objects that are made, would run for each and find nothing.
+    gc.set_threshold(50_000, 20, 100)
     sys.setrecursionlimit(DEEP)
     pipe = Pipe(connection)
     from kerasd2l.serving.server.model_config import read_config
@@ -168,9 +175,10 @@ def main() -> None:
     models = Models(storage, say, together=options["together"], most=options["most"])
     models.look()
     models.look()  # what has no manifest is loaded when it has not changed between two looks
+    worker = Worker(pipe, models)
     pipe.send({"event": "ready", "models": models.names()})
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
-    Worker(pipe, models).run()
+    worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
 
 
@@ -178,17 +186,7 @@ def _error(request: Request, error: ServingError) -> Reply:
     """Write an error as the protocol has it."""
     if request.api == "grpc":
         return Reply(code=error.code, message=error.message)
-    return Reply(json.dumps({"error": error.message}).encode(), code=error.code)
-
-
-def _handler(module: str) -> Callable[[Request, Any], Call | Reply]:
-    """Return a protocol's handler, imported at its first request."""
-
-    def handle(request: Request, models: Any) -> Call | Reply:
-        found = importlib.import_module(f"kerasd2l.serving.server.{module}")
-        return found.handle(request, models)
-
-    return handle
+    return Reply(json.dumps({"error": error.message}, indent=4).encode(), code=error.code)
 
 
 def _trace(error: BaseException) -> str:
