@@ -39,7 +39,7 @@ class _Versions(click.ParamType):
 
 
 @click.command(cls=Verb)
-@click.argument("folder", type=HomePath(exists=True, file_okay=False))
+@click.argument("folder", type=HomePath(file_okay=False))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8501, show_default=True)
 @click.option(
@@ -55,7 +55,7 @@ class _Versions(click.ParamType):
 )
 @click.option(
     "--config",
-    type=HomePath(exists=True, dir_okay=False),
+    type=HomePath(dir_okay=False),
     help="TensorFlow Serving's models.config: names, versions, labels. Default: the one in FOLDER.",
 )
 @click.option(
@@ -99,6 +99,9 @@ def serve(
 
     Nobody is asked for a password: others should reach this only through a proxy that asks.
     """
+    for path in (folder, config):
+        if path is not None and not path.exists():
+            raise click.UsageError(f"{path} does not exist.")
     missing = [name for module, name in PACKAGES.items() if not _there(module)]
     if missing:
         raise click.ClickException(
