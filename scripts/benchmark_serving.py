@@ -16,9 +16,6 @@ import base64
 import io
 import json
 import os
-import re
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -30,6 +27,7 @@ from typing import Any
 
 import click
 import numpy as np
+from serving_load import Connection, throughput
 from serving_process import resident, serving
 
 TARGETS = {
@@ -41,7 +39,6 @@ TARGETS = {
     "picture / in process": ("at most", 1.2),
     "memory beside TensorFlow MB": ("at most", 64.0),
 }
-CONNECTIONS = 16
 
 
 def write_model(folder: Path) -> Path:
@@ -97,6 +94,7 @@ def percentiles(call: Callable[[], Any], count: int) -> tuple[float, float]:
 
 def bare(model: Path, count: int) -> dict[str, float]:
     """Time the model in this process: the signature, the picture, and parsing the JSON."""
+    import orjson
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(max(model.iterdir(), key=lambda path: path.name)))
@@ -111,11 +109,11 @@ def bare(model: Path, count: int) -> dict[str, float]:
         return {name: value.numpy() for name, value in outputs.items()}
 
     def parse() -> bytes:
-        np.asarray(json.loads(body)["instances"], np.float32)
-        return json.dumps({"predictions": answer}).encode()
+        np.array(orjson.loads(body)["instances"], np.float32)
+        return orjson.dumps({"predictions": answer})
 
     outputs = compute()
-    answer = outputs["probabilities"].tolist()
+    answer = outputs["probabilities"].tolist() + outputs["class_ids"].tolist()
     compute_picture()
     memory = resident(os.getpid())
     for call in (compute, compute_picture):
@@ -126,88 +124,6 @@ def bare(model: Path, count: int) -> dict[str, float]:
         "parse": percentiles(parse, count)[0],
         "memory": memory,
     }
-
-
-class Connection:
-    """One HTTP connection that is kept, with as little Python around it as can be."""
-
-    def __init__(self, port: int, path: str, body: bytes):
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.request = head.encode() + body
-
-    def ask(self) -> bytes:
-        """Send the request and return the body of the answer."""
-        self.socket.sendall(self.request)
-        received = b""
-        while b"\r\n\r\n" not in received:
-            received += self._more()
-        head, _, content = received.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200 "):
-            raise SystemExit(f"not answered: {head!r} {content[:200]!r}")
-        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
-        while length and len(content) < int(length[1]):
-            content += self._more()
-        return content
-
-    def _more(self) -> bytes:
-        part = self.socket.recv(1 << 20)
-        if not part:
-            raise SystemExit("the connection was closed")
-        return part
-
-
-def throughput(port: int, path: str, body: bytes, seconds: float) -> tuple[float, float]:
-    """Return requests per second over 16 connections, and their 99th percentile in ms."""
-    if not shutil.which("wrk"):
-        return _own_throughput(port, path, body, seconds)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "body").write_bytes(body)
-        script = Path(folder) / "post.lua"
-        script.write_text(
-            f'wrk.method = "POST"\nlocal file = io.open("{folder}/body", "rb")\n'
-            'wrk.body = file:read("*a")\nwrk.headers["Content-Type"] = "application/json"\n'
-        )
-        words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", "--latency"]
-        words += ["-s", str(script), f"http://127.0.0.1:{port}{path}"]
-        told = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise SystemExit(f"not all were answered:\n{told}")
-    rate = re.search(r"Requests/sec: +([\d.]+)", told)
-    late = re.search(r"99% +([\d.]+)(us|ms|s)", told)
-    if not rate or not late:
-        raise SystemExit(f"wrk says something else than usual:\n{told}")
-    return float(rate[1]), float(late[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[late[2]]
-
-
-def _own_throughput(port: int, path: str, body: bytes, seconds: float) -> tuple[float, float]:
-    words = [sys.executable, __file__, "--load", f"{port} {path} {seconds}"]
-    told = subprocess.run(words, input=body, check=True, capture_output=True).stdout
-    rate, late = told.split()
-    return float(rate), float(late)
-
-
-def load(port: int, path: str, seconds: float, body: bytes) -> tuple[float, float]:
-    """Ask over 16 connections, each with a thread, until the time is up."""
-    import threading
-
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-
-    def ask() -> None:
-        connection = Connection(port, path, body)
-        while (start := time.perf_counter()) < end:
-            connection.ask()
-            times.append(1000 * (time.perf_counter() - start))
-
-    threads = [threading.Thread(target=ask) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(times) / seconds, statistics.quantiles(times, n=100)[98]
 
 
 def grpc_call(address: str) -> Callable[[], bytes]:
@@ -234,55 +150,72 @@ def grpc_call(address: str) -> Callable[[], bytes]:
 
 def measure(models: Path, count: int, seconds: float, rounds: int) -> dict[str, float]:
     """Return every figure by its name."""
-    words = [sys.executable, __file__, "--bare", str(models / "lenet"), "--count", str(count)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-    def floors() -> dict[str, float]:
-        done = subprocess.run(words, check=True, capture_output=True, env=environment)
-        return json.loads(done.stdout)
-
     bodies = json_bodies()
     path = "/v1/models/lenet:predict"
-    rows = []
-    found: dict[str, float] = {}
+    floors, latencies, rates = [], [], []
     with serving(models) as server:
-        numbers = Connection(server.port, path, bodies["numbers"])
-        encoded = Connection(server.port, path, bodies["picture"])
-        calls = {"json": numbers.ask, "picture": encoded.ask, "grpc": grpc_call(server.grpc)}
+        calls = {
+            "json": Connection(server.port, path, bodies["numbers"]).ask,
+            "picture": Connection(server.port, path, bodies["picture"]).ask,
+            "grpc": grpc_call(server.grpc),
+        }
         for call in calls.values():
             percentiles(call, 100)
         for _ in range(rounds):
-            row = {"floor": floors()}
-            for name, call in calls.items():
-                row[name] = percentiles(call, count // (5 if name == "picture" else 1))
-            row["many"] = throughput(server.port, path, bodies["numbers"], seconds)
-            rows.append(row)
+            floors.append(_floor(models / "lenet", count))
+            asked = {name: count // (5 if name == "picture" else 1) for name in calls}
+            latencies.append({name: percentiles(calls[name], asked[name]) for name in calls})
+            rates.append(throughput(server.port, path, bodies["numbers"], seconds))
         memory = server.memory()
     with serving(models, "--batching", "off") as server:
         Connection(server.port, path, bodies["numbers"]).ask()
         single = [throughput(server.port, path, bodies["numbers"], seconds) for _ in range(rounds)]
-    floor = {key: min(row["floor"][key] for row in rows) for key in rows[0]["floor"]}
-    best = {name: min(row[name] for row in rows) for name in calls}
-    many, alone = max(row["many"] for row in rows), max(single)
-    found["bare call ms"] = floor["call"]
-    found["parsing and writing JSON ms"] = floor["parse"]
-    found["json p50 ms"], found["json p99 ms"] = best["json"]
-    found["overhead beyond parsing and computing ms"] = (
-        best["json"][0] - floor["call"] - floor["parse"]
-    )
-    found["grpc p50 ms"], found["grpc p99 ms"] = best["grpc"]
-    found["grpc / json"] = best["grpc"][0] / best["json"][0]
-    found["16 connections /s"], found["16 connections p99 ms"] = many
-    found["16 connections, batching off /s"], found["batching off p99 ms"] = alone
-    found["batching on / off"] = many[0] / alone[0]
-    found["picture in process ms"] = floor["picture"]
-    found["picture p50 ms"], found["picture p99 ms"] = best["picture"]
-    found["picture / in process"] = best["picture"][0] / floor["picture"]
-    found["front MB"] = memory["front"]
-    found["process of the models MB"] = memory["models"]
-    found["bare process MB"] = floor["memory"]
-    found["memory beside TensorFlow MB"] = sum(memory.values()) - floor["memory"]
-    return found
+    floor = {key: min(row[key] for row in floors) for key in floors[0]}
+    best = {name: min(row[name] for row in latencies) for name in calls}
+    return figures(floor, best, max(rates), max(single), memory)
+
+
+def _floor(model: Path, count: int) -> dict[str, float]:
+    """Run `bare` in a process of its own."""
+    words = [sys.executable, __file__, "--bare", str(model), "--count", str(count)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment)
+    return json.loads(done.stdout)
+
+
+def figures(
+    floor: dict[str, float],
+    best: dict[str, tuple[float, float]],
+    many: tuple[float, float],
+    alone: tuple[float, float],
+    memory: dict[str, float],
+) -> dict[str, float]:
+    """Name what was measured, and set it beside the floor."""
+    return {
+        "bare call ms": floor["call"],
+        "parsing and writing JSON ms": floor["parse"],
+        "json p50 ms": best["json"][0],
+        "json p99 ms": best["json"][1],
+        "overhead beyond parsing and computing ms": best["json"][0]
+        - floor["call"]
+        - floor["parse"],
+        "grpc p50 ms": best["grpc"][0],
+        "grpc p99 ms": best["grpc"][1],
+        "grpc / json": best["grpc"][0] / best["json"][0],
+        "16 connections /s": many[0],
+        "16 connections p99 ms": many[1],
+        "16 connections, batching off /s": alone[0],
+        "batching off p99 ms": alone[1],
+        "batching on / off": many[0] / alone[0],
+        "picture in process ms": floor["picture"],
+        "picture p50 ms": best["picture"][0],
+        "picture p99 ms": best["picture"][1],
+        "picture / in process": best["picture"][0] / floor["picture"],
+        "front MB": memory["front"],
+        "process of the models MB": memory["models"],
+        "bare process MB": floor["memory"],
+        "memory beside TensorFlow MB": sum(memory.values()) - floor["memory"],
+    }
 
 
 @click.command()
@@ -291,22 +224,16 @@ def measure(models: Path, count: int, seconds: float, rounds: int) -> dict[str, 
 @click.option("--seconds", default=5.0, show_default=True, help="Of each round at 16 connections.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--bare", "bare_model", type=click.Path(path_type=Path), hidden=True)
-@click.option("--load", "load_words", hidden=True)
 def main(
     models: Path | None,
     count: int,
     seconds: float,
     rounds: int,
     bare_model: Path | None,
-    load_words: str | None,
 ) -> None:
     """Print a table of figures beside their targets, and a line of JSON."""
     if bare_model:
         print(json.dumps(bare(bare_model, count)))
-        return
-    if load_words:
-        port, path, time_left = load_words.split()
-        print(*load(int(port), path, float(time_left), sys.stdin.buffer.read()))
         return
     with tempfile.TemporaryDirectory() as temporary:
         found = measure(models or write_model(Path(temporary)), count, seconds, rounds)

@@ -19,25 +19,31 @@ const call = (client, method, message) =>
       error ? reject(error) : resolve(answer),
     ),
   );
-const vector = (values) => ({
+const vector = (numbers) => ({
   dtype: "DT_FLOAT",
-  tensor_shape: { dim: [{ size: values.length }] },
-  float_val: values,
+  tensor_shape: { dim: [{ size: numbers.length }] },
+  float_val: numbers,
 });
-const predict = (model_spec, inputs) => call(predictions, "Predict", { model_spec, inputs });
+// Read from descriptors, a map is a list of its entries, as it is on the wire.
+const predict = (model_spec, inputs) =>
+  call(predictions, "Predict", {
+    model_spec,
+    inputs: Object.entries(inputs).map(([key, value]) => ({ key, value })),
+  });
+const values = (answer, name) => answer.outputs.find(({ key }) => key === name).value.float_val;
 
 async function main() {
   assert.equal((await call(health, "Check", {})).status, "SERVING");
   const x = vector([1, 2, 5]);
   let answer = await predict({ name: "half_plus_two" }, { x });
-  assert.deepEqual(answer.outputs.y.float_val, [3.5, 4, 5.5]);
+  assert.deepEqual(values(answer, "y"), [3.5, 4, 5.5]);
   assert.equal(answer.model_spec.version.value, "2");
   answer = await predict({ name: "half_plus_two", version: { value: 1 } }, { x });
-  assert.deepEqual(answer.outputs.y.float_val, [2.5, 3, 4.5]);
+  assert.deepEqual(values(answer, "y"), [2.5, 3, 4.5]);
   answer = await predict({ name: "half_plus_two", version_label: "stable" }, { x });
-  assert.deepEqual(answer.outputs.y.float_val, [2.5, 3, 4.5]);
+  assert.deepEqual(values(answer, "y"), [2.5, 3, 4.5]);
   answer = await predict({ name: "kinds", signature_name: "optional" }, { x });
-  assert.deepEqual(answer.outputs.y.float_val, [3, 6, 15]);
+  assert.deepEqual(values(answer, "y"), [3, 6, 15]);
   answer = await call(models, "GetModelStatus", { model_spec: { name: "half_plus_two" } });
   assert.deepEqual(
     answer.model_version_status.map((one) => [one.version, one.state]),
@@ -47,7 +53,7 @@ async function main() {
     model_spec: { name: "half_plus_two" },
     metadata_field: ["signature_def"],
   });
-  assert.ok(answer.metadata.signature_def);
+  assert.equal(answer.metadata[0].key, "signature_def");
   const failed = (code) => (error) => error.code === code;
   await assert.rejects(predict({ name: "nobody" }, { x }), failed(grpc.status.NOT_FOUND));
   await assert.rejects(

@@ -35,11 +35,14 @@ class Doubles:
 class Asked:
     """A job, and what came of it."""
 
-    def __init__(self, queue, x, seconds=10.0):
+    def __init__(self, queue, x, seconds=10.0, alone=False):
         self.done = threading.Event()
         call = Call(None, "f", {"x": np.array(x, "float32")}, lambda outputs: Reply())
         self.job = Job(call, time.monotonic() + seconds, self._hear)
-        queue.submit(self.job)
+        if alone:  # it will run in this thread, until the model is let go
+            threading.Thread(target=queue.submit, args=[self.job], daemon=True).start()
+        else:
+            queue.submit(self.job)
 
     def _hear(self, outputs, error, job):
         self.outputs, self.error = outputs, error
@@ -57,7 +60,7 @@ def held():
     """A model that is busy with a first request, and its queue."""
     model = Doubles()
     queue = Queue(model, "f", together=True, most=4)
-    first = Asked(queue, [[0.0]])
+    first = Asked(queue, [[0.0]], alone=True)
     assert model.entered.wait(10)
     yield model, queue, first
     model.free.set()

@@ -122,7 +122,7 @@ def test_what_is_no_savedmodel_says_what_is_there(tmp_path):
 
 def test_damage_is_found_before_it_is_served(exported, tmp_path):
     copy = shutil.copytree(exported, tmp_path / "1")
-    (copy / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"added later")
+    (copy / "assets.extra" / "notes").write_bytes(b"added later")
     predict.load(copy)
     data = copy / "variables" / "variables.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-8])

@@ -59,7 +59,9 @@ class Closed(Exception):
 
 
 class Queue:
-    """The jobs of one signature, and the threads that run them.
+    """The jobs of one signature. Who brings one while the model is free runs it, and what gathers.
+
+    So a lone request waits for no other thread.
 
     Args:
         version: the model.
@@ -76,20 +78,15 @@ class Queue:
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        # Alone, requests run side by side; together, one thread takes all that wait.
-        threads = 1 if self._together else max(2, os.cpu_count() or 1)
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{version.name}/{signature}", daemon=True)
-            for _ in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._running = 0
+        # Together, one thread takes all that wait; alone, requests run side by side.
+        self._threads = 1 if self._together else max(2, os.cpu_count() or 1)
 
     def submit(self, job: Job) -> None:
-        """Put a job into the queue.
+        """Put a job into the queue; where a thread is free for it, run it before returning.
 
         Raises:
-            ServingError: it is full. Closed: the version is being unloaded.
+            ServingError: the queue is full. Closed: the version is being unloaded.
         """
         with self._changed:
             if self._closed:
@@ -101,34 +98,32 @@ class Queue:
                     "Try again later.",
                 )
             self._waiting.append(job)
-            self._changed.notify()
-
-    def close(self) -> None:
-        """Take no more jobs, finish those that wait, and end the threads."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self) -> None:
+            if self._running == self._threads:
+                return
+            self._running += 1
         while jobs := self._take():
             if len(jobs) == 1:
                 self._run_alone(jobs[0])
             else:
                 self._run_together(jobs)
 
-    def _take(self) -> list[Job]:
-        """Wait for jobs; return those that run next, none at the end."""
+    def close(self) -> None:
+        """Take no more jobs, and wait until those that are there are done."""
         with self._changed:
-            while True:
-                while not self._waiting:
-                    if self._closed:
-                        return []
-                    self._changed.wait()
+            self._closed = True
+            self._changed.wait_for(lambda: not self._running)
+
+    def _take(self) -> list[Job]:
+        """Return the jobs that run next; none ends the turn of this thread."""
+        with self._changed:
+            while self._waiting:
                 first = self._waiting.popleft()
                 if _alive(first):
                     break
+            else:
+                self._running -= 1
+                self._changed.notify_all()
+                return []
             jobs = [first]
             if self._together and first.rows:
                 jobs += self._like(first)

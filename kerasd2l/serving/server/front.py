@@ -88,7 +88,7 @@ class Front:
         begin = time.perf_counter()
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         path = scope["raw_path"].decode("latin-1")
-        answer = await self._answer(scope["method"], path, headers, receive)
+        answer = await self._answer(scope["method"], path, headers, receive, scope["state"])
         if answer is None:  # the client is gone
             answer, sent = refusal("CANCELLED", 499, "The client left."), False
         else:
@@ -112,7 +112,12 @@ class Front:
         )
 
     async def _answer(
-        self, method: str, path: str, headers: Mapping[str, str], receive: Receive
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        receive: Receive,
+        state: dict[str, Any],
     ) -> Answer | None:
         problem = self._forbidden(headers)
         if problem:
@@ -144,30 +149,29 @@ class Front:
             return body
         passed = {key: headers[key] for key in PASSED_ON if key in headers}
         header = {"api": api, "method": method, "path": path, "headers": passed}
-        return await self._ask(header, body, receive)
+        return await self._ask(header, body, state)
 
-    async def _ask(self, header: Mapping[str, Any], body: bytes, receive: Receive) -> Answer | None:
+    async def _ask(
+        self, header: Mapping[str, Any], body: bytes, state: dict[str, Any]
+    ) -> Answer | None:
         """Ask the model process; if the client leaves meanwhile, the request leaves the queue."""
-        task = asyncio.current_task()
-        gone = False
+        asking = asyncio.current_task()
+        left = False
 
-        def left(watch: asyncio.Task) -> None:
-            nonlocal gone
-            if not watch.cancelled() and task is not None:
-                gone = True
-                task.cancel()
+        def leave() -> None:
+            nonlocal left
+            left = True
+            asking.cancel()  # type: ignore[union-attr]
 
-        watch: asyncio.Task = asyncio.create_task(receive())  # type: ignore[arg-type]
-        watch.add_done_callback(left)
+        state["leave"] = leave  # `listening.Connection` calls it
         try:
             return await self._models.ask(header, body, self._rules.timeout)
         except asyncio.CancelledError:
-            if not gone:
+            if not left:
                 raise
             return None
         finally:
-            watch.remove_done_callback(left)
-            watch.cancel()
+            del state["leave"]
 
     def _forbidden(self, headers: Mapping[str, str]) -> str | None:
         """Say why a request is refused: it came from a page of somebody else's.

@@ -43,6 +43,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        if self.cycle is not None and "leave" in self.cycle.scope["state"]:
+            self.cycle.scope["state"]["leave"]()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -116,10 +116,15 @@ class LoadedVersion:
         from kerasd2l.serving.server import json_tensors
 
         for signature, rows in self.manifest.get("examples", {}).items():
-            if signature in self.signatures and rows:
+            if signature not in self.signatures or not rows:
+                continue
+            try:
                 columns = {key: [row[key] for row in rows] for key in rows[0]}
                 arrays = json_tensors.columns(columns, self.signatures[signature])
-                yield signature, self.checked(signature, arrays)
+                checked = self.checked(signature, arrays)
+            except (ServingError, LookupError, TypeError, AttributeError):
+                continue  # rows of different lengths, or a manifest that somebody has edited
+            yield signature, checked
 
     def warm_up(self) -> float:
         """Run every signature that has an example, so that no request pays for its first call.

@@ -62,7 +62,7 @@ class ModelProcess:
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._bytes = 0
         self._next = 0
-        self._writer: asyncio.StreamWriter | None = None
+        self._writer: asyncio.WriteTransport | None = None
         self._stopping = False
 
     async def supervise(self) -> None:
@@ -143,16 +143,13 @@ class ModelProcess:
         theirs.close()
         self.pid = process.pid
         self.restarts += 1
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
+        loop = asyncio.get_running_loop()
+        _, frames = await loop.create_connection(lambda: wire.Frames(self._hear), sock=ours)
+        self._writer = frames.transport
         try:
-            while True:
-                header, body = await wire.read(reader)
-                self._hear(header, body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            await frames.ended
         finally:
             self.ready.clear()
-            self._writer.close()
             self._writer = None
             for future in self._waiting.values():
                 if not future.done():

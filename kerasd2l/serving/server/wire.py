@@ -7,13 +7,13 @@ model process: `{"id", "code", "message", "headers", ...}` with the answer's bod
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import struct
 import threading
-from asyncio import StreamReader
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 LENGTHS = struct.Struct("!II")
 SMALL = 1 << 16  # bytes of a body that are cheaper to copy than to send by themselves
@@ -25,33 +25,56 @@ def frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     return LENGTHS.pack(len(head), len(body)) + head
 
 
-async def read(stream: StreamReader) -> tuple[dict[str, Any], bytes]:
-    """Read a frame.
+class Frames(asyncio.Protocol):
+    """The front's end: calls `hear` for every frame, and `ended` when the other process is gone."""
 
-    Raises:
-        asyncio.IncompleteReadError: the other process is gone.
-    """
-    head, body = LENGTHS.unpack(await stream.readexactly(LENGTHS.size))
-    header = json.loads(await stream.readexactly(head))
-    return header, await stream.readexactly(body) if body else b""
+    def __init__(self, hear: Callable[[dict[str, Any], bytes], object]):
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.transport: asyncio.WriteTransport | None = None
+        self._hear = hear
+        self._content = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.WriteTransport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        self._content += data
+        start = 0
+        while len(self._content) - start >= LENGTHS.size:
+            head, body = LENGTHS.unpack_from(self._content, start)
+            middle = start + LENGTHS.size + head
+            if len(self._content) < middle + body:
+                break
+            header = json.loads(self._content[start + LENGTHS.size : middle])
+            self._hear(header, bytes(self._content[middle : middle + body]))
+            start = middle + body
+        del self._content[:start]
 
 
 class Pipe:
-    """The model process' end: frames read by one thread, written by any."""
+    """The model process' end, for any thread."""
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
         self._file = connection.makefile("rb", buffering=1 << 16)
+        self._reading = threading.Lock()
         self._writing = threading.Lock()
 
-    def frames(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Yield frames until the front is gone."""
-        while len(lengths := self._file.read(LENGTHS.size)) == LENGTHS.size:
+    def read(self) -> tuple[dict[str, Any], bytes] | None:
+        """Return the next frame; None when the front is gone. One thread reads at a time."""
+        with self._reading:
+            lengths = self._file.read(LENGTHS.size)
+            if len(lengths) < LENGTHS.size:
+                return None
             head, body = LENGTHS.unpack(lengths)
             content = self._file.read(head + body)
-            if len(content) < head + body:
-                return
-            yield json.loads(content[:head]), content[head:]
+        if len(content) < head + body:
+            return None
+        return json.loads(content[:head]), content[head:]
 
     def send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
         """Write a frame; where nobody reads any more, do nothing."""

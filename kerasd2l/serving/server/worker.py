@@ -18,14 +18,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
 from kerasd2l.serving.server.wire import Pipe
 
-LARGE = 256 * 1024  # bytes of a body that is not parsed by the thread that reads requests
+THREADS = 32  # so many requests are parsed, or run, at one time
 PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
 DEEP = 20_000  # Python's own limit of calls: nested JSON is limited by json_tensors
 
@@ -46,17 +45,26 @@ class Worker:
             for api, module in PROTOCOLS.items()
         }
         self._jobs: dict[int, Any] = {}
-        self._pool = ThreadPoolExecutor(2, "large")
 
     def run(self) -> None:
-        """Answer until the front is gone."""
-        for header, body in self._pipe.frames():
+        """Answer until the front is gone.
+
+        Every thread reads a request, then answers it while the next thread reads: no request is
+        handed from one thread to another.
+        """
+        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _serve(self) -> None:
+        while frame := self._pipe.read():
+            header, body = frame
             if "cancel" in header:
                 job = self._jobs.pop(header["cancel"], None)
                 if job is not None:
                     job.cancelled = True
-            elif len(body) > LARGE:
-                self._pool.submit(self._answer, header, body)
             else:
                 self._answer(header, body)
 
