@@ -37,11 +37,7 @@ def lenet(
         activation: str or callable, nonlinearity of every hidden layer.
         pooling: "average" or "max", 2 x 2 with stride 2.
         weights: None, drawn by `seed`; or "mnist", those of savedmodels/lenet_mnist, trained on
-<<<<<<< .merge_file_Ee8NHW
             MNIST's handwritten digits, light on dark: for the book's network with 10 classes.
-=======
-            handwritten digits, light on dark: for the book's network with 10 classes.
->>>>>>> .merge_file_Pf6w8g
         seed: int or None. Layer i draws its weights with seed + i.
         name: str, name of the model.
 
