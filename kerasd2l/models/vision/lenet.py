@@ -37,7 +37,7 @@ def lenet(
         activation: str or callable, nonlinearity of every hidden layer.
         pooling: "average" or "max", 2 x 2 with stride 2.
         weights: None, drawn by `seed`; or "mnist", those of savedmodels/lenet_mnist, trained on
-            handwritten digits, light on dark: for the book's network with 10 classes.
+            MNIST's handwritten digits, light on dark: for the book's network with 10 classes.
         seed: int or None. Layer i draws its weights with seed + i.
         name: str, name of the model.
 
