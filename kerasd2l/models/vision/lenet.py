@@ -25,42 +25,42 @@ def lenet(
 ) -> keras.Model:
     """Build LeNet: two convolutions with pooling, then three dense layers.
 
-    conv 6@5x5 (padding 2) - pool 2 - conv 16@5x5 - pool 2 - 120 - 84 - K. Section: "lenet".
+        conv 6@5x5 (padding 2) - pool 2 - conv 16@5x5 - pool 2 - 120 - 84 - K. Section: "lenet".
 
-    Follows the book: sigmoid, average pooling, Xavier-uniform weights, zero biases; 61,706
-    parameters. Flattening is channels-last, so the rows of `dense_1` are ordered (H, W, C)
-    where the book's PyTorch code has (C, H, W).
+        Follows the book: sigmoid, average pooling, Xavier-uniform weights, zero biases; 61,706
+        parameters. Flattening is channels-last, so the rows of `dense_1` are ordered (H, W, C)
+        where the book's PyTorch code has (C, H, W).
 
-    Args:
-        input_shape: (height, width, channels), at least 12 x 12 pixels.
-        num_classes: int >= 2, classes K.
-        activation: str or callable, nonlinearity of every hidden layer.
-        pooling: "average" or "max", 2 x 2 with stride 2.
-        weights: None, drawn by `seed`; or "mnist", those of savedmodels/lenet_mnist, trained on
-<<<<<<< .merge_file_Ee8NHW
-            MNIST's handwritten digits, light on dark: for the book's network with 10 classes.
-=======
-            handwritten digits, light on dark: for the book's network with 10 classes.
->>>>>>> .merge_file_Pf6w8g
-        seed: int or None. Layer i draws its weights with seed + i.
-        name: str, name of the model.
+        Args:
+            input_shape: (height, width, channels), at least 12 x 12 pixels.
+            num_classes: int >= 2, classes K.
+            activation: str or callable, nonlinearity of every hidden layer.
+            pooling: "average" or "max", 2 x 2 with stride 2.
+            weights: None, drawn by `seed`; or "mnist", those of savedmodels/lenet_mnist, trained on
+    <<<<<<< .merge_file_Ee8NHW
+                MNIST's handwritten digits, light on dark: for the book's network with 10 classes.
+    =======
+                handwritten digits, light on dark: for the book's network with 10 classes.
+    >>>>>>> .merge_file_Pf6w8g
+            seed: int or None. Layer i draws its weights with seed + i.
+            name: str, name of the model.
 
-    Call arguments:
-        inputs: (B, H, W, C) float in [0, 1].
+        Call arguments:
+            inputs: (B, H, W, C) float in [0, 1].
 
-    Returns:
-        A functional `keras.Model` that maps to logits (B, K) float32.
+        Returns:
+            A functional `keras.Model` that maps to logits (B, K) float32.
 
-    Raises:
-        ValueError: an unknown pooling, too small a picture, fewer than two classes, unknown
-            weights, or weights of another network.
+        Raises:
+            ValueError: an unknown pooling, too small a picture, fewer than two classes, unknown
+                weights, or weights of another network.
 
-    Example:
-        >>> lenet().count_params()
-        61706
+        Example:
+            >>> lenet().count_params()
+            61706
 
-    Reference:
-        LeCun et al., Gradient-based learning applied to document recognition, 1998.
+        Reference:
+            LeCun et al., Gradient-based learning applied to document recognition, 1998.
     """
     if pooling not in _POOLING:
         raise ValueError(f'`pooling` must be "average" or "max". Received: pooling={pooling!r}.')
