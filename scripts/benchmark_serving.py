@@ -27,7 +27,7 @@ from typing import Any
 
 import click
 import numpy as np
-from serving_load import Connection, throughput
+from serving_load import CONNECTIONS, Connection, throughput
 from serving_process import resident, serving
 
 TARGETS = {
@@ -82,27 +82,33 @@ def json_bodies() -> dict[str, bytes]:
     }
 
 
-def percentiles(call: Callable[[], Any], count: int) -> tuple[float, float]:
-    """Return the median and the 99th percentile of a call, in milliseconds."""
+def percentiles(call: Callable[[], Any], count: int) -> tuple[float, float, float]:
+    """Return the median, the 99th and the 10th percentile of a call, in milliseconds."""
     times = []
     for _ in range(count):
         start = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times), statistics.quantiles(times, n=100)[98]
+    hundredths = statistics.quantiles(times, n=100)
+    return statistics.median(times), hundredths[98], hundredths[9]
 
 
 def bare(model: Path, count: int) -> dict[str, float]:
-    """Time the model in this process: the signature, the picture, and parsing the JSON."""
+    """Time the model in this process: the signature, the picture, and parsing the JSON.
+
+    Reads what is asked from stdin: the JSON, a line end, and the picture. This process imports what
+    a server needs to compute, and no more: its memory is what the server's is compared with.
+    """
     import orjson
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(max(model.iterdir(), key=lambda path: path.name)))
     predict, default = loaded.signatures["predict"], loaded.signatures["serving_default"]
-    example, encoded, body = pixels(), picture(), json_bodies()["numbers"]
+    body, _, encoded = sys.stdin.buffer.read().partition(b"\n")
+    example = np.array(orjson.loads(body)["instances"], np.float32)
 
-    def compute() -> dict[str, Any]:
-        return {k: v.numpy() for k, v in predict(pixels=tf.constant(example)).items()}
+    def compute(batch: np.ndarray = example) -> dict[str, Any]:
+        return {key: value.numpy() for key, value in predict(pixels=tf.constant(batch)).items()}
 
     def compute_picture() -> dict[str, Any]:
         outputs = default(image_bytes=tf.constant([encoded]))
@@ -112,18 +118,16 @@ def bare(model: Path, count: int) -> dict[str, float]:
         np.array(orjson.loads(body)["instances"], np.float32)
         return orjson.dumps({"predictions": answer})
 
-    outputs = compute()
-    answer = outputs["probabilities"].tolist() + outputs["class_ids"].tolist()
-    compute_picture()
+    answer = compute()["probabilities"].tolist()
+    for size in range(1, CONNECTIONS + 1):
+        compute(np.repeat(example, size, 0))
+    found = {"picture": percentiles(compute_picture, 50 + count // 5)[0], "parse": 0.0}
     memory = resident(os.getpid())
-    for call in (compute, compute_picture):
-        percentiles(call, 50)
-    return {
-        "call": percentiles(compute, count)[0],
-        "picture": percentiles(compute_picture, count // 5)[0],
-        "parse": percentiles(parse, count)[0],
-        "memory": memory,
-    }
+    percentiles(compute, 100)
+    median, _, fast = percentiles(compute, count)
+    parse_median, _, parse_fast = percentiles(parse, count)
+    found |= {"call": median, "call fast": fast, "parse": parse_median, "parse fast": parse_fast}
+    return found | {"memory": memory}
 
 
 def grpc_call(address: str) -> Callable[[], bytes]:
@@ -152,7 +156,7 @@ def measure(models: Path, count: int, seconds: float, rounds: int) -> dict[str, 
     """Return every figure by its name."""
     bodies = json_bodies()
     path = "/v1/models/lenet:predict"
-    floors, latencies, rates = [], [], []
+    floors, latencies, rates, costs = [], [], [], []
     with serving(models) as server:
         calls = {
             "json": Connection(server.port, path, bodies["numbers"]).ask,
@@ -162,9 +166,14 @@ def measure(models: Path, count: int, seconds: float, rounds: int) -> dict[str, 
         for call in calls.values():
             percentiles(call, 100)
         for _ in range(rounds):
-            floors.append(_floor(models / "lenet", count))
-            asked = {name: count // (5 if name == "picture" else 1) for name in calls}
-            latencies.append({name: percentiles(calls[name], asked[name]) for name in calls})
+            floors.append(_floor(models / "lenet", count, bodies["numbers"]))
+            before = server.cpu_seconds()
+            latencies_of_json = percentiles(calls["json"], count)
+            after = server.cpu_seconds()
+            costs.append({name: 1000 * (after[name] - before[name]) / count for name in after})
+            asked = {"picture": count // 5, "grpc": count}
+            others = {n: percentiles(calls[n], asked[n]) for n in ("picture", "grpc")}
+            latencies.append({"json": latencies_of_json, **others})
             rates.append(throughput(server.port, path, bodies["numbers"], seconds))
         memory = server.memory()
     with serving(models, "--batching", "off") as server:
@@ -172,25 +181,29 @@ def measure(models: Path, count: int, seconds: float, rounds: int) -> dict[str, 
         single = [throughput(server.port, path, bodies["numbers"], seconds) for _ in range(rounds)]
     floor = {key: min(row[key] for row in floors) for key in floors[0]}
     best = {name: min(row[name] for row in latencies) for name in calls}
-    return figures(floor, best, max(rates), max(single), memory)
+    cost = {key: min(row[key] for row in costs) for key in costs[0]}
+    return figures(floor, best, max(rates), max(single), memory, cost)
 
 
-def _floor(model: Path, count: int) -> dict[str, float]:
+def _floor(model: Path, count: int, body: bytes) -> dict[str, float]:
     """Run `bare` in a process of its own."""
+    asked = body + b"\n" + picture()
     words = [sys.executable, __file__, "--bare", str(model), "--count", str(count)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, env=environment)
+    done = subprocess.run(words, input=asked, check=True, stdout=subprocess.PIPE, env=environment)
     return json.loads(done.stdout)
 
 
 def figures(
     floor: dict[str, float],
-    best: dict[str, tuple[float, float]],
+    best: dict[str, tuple[float, float, float]],
     many: tuple[float, float],
     alone: tuple[float, float],
     memory: dict[str, float],
+    cost: dict[str, float],
 ) -> dict[str, float]:
     """Name what was measured, and set it beside the floor."""
+    fast = best["json"][2] - floor["call fast"] - floor["parse fast"]
     return {
         "bare call ms": floor["call"],
         "parsing and writing JSON ms": floor["parse"],
@@ -199,6 +212,9 @@ def figures(
         "overhead beyond parsing and computing ms": best["json"][0]
         - floor["call"]
         - floor["parse"],
+        "the same of the fastest tenth ms": fast,
+        "json: CPU of the front ms": cost["front"],
+        "json: CPU of the models' process ms": cost["models"],
         "grpc p50 ms": best["grpc"][0],
         "grpc p99 ms": best["grpc"][1],
         "grpc / json": best["grpc"][0] / best["json"][0],

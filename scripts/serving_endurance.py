@@ -176,9 +176,12 @@ def bear(
     good = ("/v1/models/half_plus_two:predict", json.dumps({"instances": [1.0] * 64}).encode())
     seen, faults = Seen(), []
     first = server.model_process()
+    probe = asking(server, *good, 1, pause=0.005)
+    time.sleep(min(30.0, count / 100))
+    alone = probe.end().percentile(99)
     beside = asking(server, *good, SENDERS)
     probe = asking(server, *good, 1, pause=0.005)
-    time.sleep(min(60.0, count / 100))
+    time.sleep(min(30.0, count / 100))
     before = probe.end().percentile(99)
     beside.end()
     probe = asking(server, *good, 1, pause=0.005)
@@ -197,7 +200,8 @@ def bear(
         faults.append("the process with the models ended")
     say(f"  asked {dict(seen.asked)}")
     say(f"  answered {dict(sorted(seen.statuses.items()))}")
-    say(f"  good: p99 {before:.1f} ms beside good ones, {after:.1f} ms beside malformed ones")
+    told = f"{alone:.1f} ms alone, {before:.1f} beside good ones, {after:.1f} beside malformed ones"
+    say(f"  good: p99 {told}")
     sizes = server.memory().items()
     say(f"  memory {', '.join(f'{name} {size:.0f} MB' for name, size in sizes)}")
     if set(probe.statuses) != {"200"}:

@@ -240,7 +240,7 @@ class Attacker:
                 place.sendall(request)
                 if not whole:
                     place.shutdown(socket.SHUT_WR)
-            except (BrokenPipeError, ConnectionResetError):
+            except OSError:
                 pass  # refused before it was all sent: the answer may be there
             try:
                 answer = place.recv(1 << 16)

@@ -54,6 +54,12 @@ class Server:
             "models": resident(worker) if worker else 0.0,
         }
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU time that each of the two processes has taken so far."""
+        worker = self.model_process()
+        pids = {"front": self.process.pid, "models": worker}
+        return {name: _cpu_seconds(pid) if pid else 0.0 for name, pid in pids.items()}
+
 
 @contextlib.contextmanager
 def serving(folder: Path, *options: str, threads: int | None = None) -> Iterator[Server]:
@@ -105,6 +111,11 @@ def resident(pid: int) -> float:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
     return 0.0
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _stop(process: subprocess.Popen) -> int:

@@ -1,6 +1,7 @@
 """TensorFlow Serving's contract, clause by clause, and ours beyond it; the cases are data."""
 
 import http.client
+import time
 
 import pytest
 from contract import run
@@ -56,3 +57,13 @@ def test_every_case_says_what_it_is_and_where_it_is_from():
     for case in CASES + run.load_cases("tfserving"):
         assert case["clause"] and case["request"].count(" ") == 1
         assert case.get("only") in (None, "ours", "tfserving")
+
+
+def test_the_log_has_the_address_that_asked_not_one_that_it_claims(connection, contract_server):
+    case = {"request": "GET /v1/models/claims", "send_headers": {"X-Forwarded-For": "203.0.113.9"}}
+    run.send(connection, case)
+    deadline = time.monotonic() + 10
+    while not (lines := [line for line in contract_server.log if "/v1/models/claims" in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "127.0.0.1" in lines[0] and "203.0.113.9" not in lines[0]
