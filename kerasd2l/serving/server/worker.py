@@ -155,12 +155,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # A request of nested lists makes thousands of objects and leaves none: Python's rubbish
     # collection, which counts objects that are made, would run for each and find nothing.
     gc.set_threshold(50_000, 20, 100)
     sys.setrecursionlimit(DEEP)
     pipe = Pipe(connection)
+    _start_tensorflow()
     from kerasd2l.serving.server.model_config import read_config
     from kerasd2l.serving.server.repository import Models
     from kerasd2l.serving.server.storage import Storage
@@ -188,6 +189,20 @@ def main() -> None:
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
     worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
+
+
+def _start_tensorflow() -> None:
+    """Import TensorFlow without what it tells of graphics cards that are not there."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.constant(0)
+    finally:  # an error is told afterwards, by Python
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _error(request: Request, error: ServingError) -> Reply:
