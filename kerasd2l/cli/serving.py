@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import ipaddress
 import json
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,8 @@ def serve(
         raise click.ClickException(
             f"serving needs {', '.join(missing)}: pip install 'kerasd2l[serve]'"
         )
+    # the front starts processes, which gRPC would prepare for, and tell of
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from kerasd2l.serving.server.front import Rules
     from kerasd2l.serving.server.listening import line
     from kerasd2l.serving.server.listening import serve as listen
