@@ -50,7 +50,7 @@ class Seen:
 
 
 def predict_request(model: str, size: int) -> bytes:
-    """Write a PredictRequest for two floats that says they are `size`; its stubs need TensorFlow."""
+    """Write a PredictRequest for two floats that says they are `size`, without the stubs."""
 
     def field(number: int, content: bytes) -> bytes:
         return bytes([number << 3 | 2]) + varint(len(content)) + content
