@@ -21,6 +21,7 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -31,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-from serving_fuzz import Attacker, Seen
+from serving_fuzz import Seen
 from serving_process import Server, serving
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,32 +177,26 @@ def bear(
     good = ("/v1/models/half_plus_two:predict", json.dumps({"instances": [1.0] * 64}).encode())
     seen, faults = Seen(), []
     first = server.model_process()
+    calm = min(30.0, count / 100)
     probe = asking(server, *good, 1, pause=0.005)
-    time.sleep(min(30.0, count / 100))
+    time.sleep(calm)
     alone = probe.end().percentile(99)
-    beside = asking(server, *good, SENDERS)
-    probe = asking(server, *good, 1, pause=0.005)
-    time.sleep(min(30.0, count / 100))
-    before = probe.end().percentile(99)
-    beside.end()
-    probe = asking(server, *good, 1, pause=0.005)
-    attackers = [Attacker(server.port, server.grpc, images, seed + i) for i in range(SENDERS)]
-
-    def attack(attacker: Attacker) -> None:
-        seen.add(attacker.attack(count // SENDERS))
-
-    threads = [threading.Thread(target=attack, args=(one,)) for one in attackers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    after = probe.end().percentile(99)
+    # in processes of their own: what they compute must not hold up the probe
+    load = [str(server.port), good[0], str(calm), "1"]
+    beside, _ = _meanwhile(server, good, [["serving_load.py", *load]] * SENDERS)
+    before = beside.percentile(99)
+    attack = [str(server.port), server.grpc, images or "-", str(count // SENDERS)]
+    words = [["serving_fuzz.py", *attack, str(seed + i)] for i in range(SENDERS)]
+    probe, told = _meanwhile(server, good, words)
+    for printed in told:
+        seen.add(Seen.from_json(printed))
+    after = probe.percentile(99)
     if server.model_process() != first:
         faults.append("the process with the models ended")
     say(f"  asked {dict(seen.asked)}")
     say(f"  answered {dict(sorted(seen.statuses.items()))}")
-    told = f"{alone:.1f} ms alone, {before:.1f} beside good ones, {after:.1f} beside malformed ones"
-    say(f"  good: p99 {told}")
+    line = f"{alone:.1f} ms alone, {before:.1f} beside good ones, {after:.1f} beside malformed ones"
+    say(f"  good: p99 {line}")
     sizes = server.memory().items()
     say(f"  memory {', '.join(f'{name} {size:.0f} MB' for name, size in sizes)}")
     if set(probe.statuses) != {"200"}:
@@ -209,6 +204,27 @@ def bear(
     if count >= 1000 and after > 2 * before:
         faults.append(f"p99 of good ones went from {before:.1f} to {after:.1f} ms")
     return faults + seen.faults
+
+
+def _meanwhile(
+    server: Server, good: tuple[str, bytes], scripts: list[list[str]]
+) -> tuple[Asked, list[str]]:
+    """Ask good requests while scripts run; return what came of them, and what the scripts print."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / script), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for script, *words in scripts
+    ]
+    probe = asking(server, *good, 1, pause=0.005)
+    told = [process.communicate(good[1].decode())[0] for process in running]
+    probe.end()
+    if any(process.returncode for process in running):
+        raise RuntimeError(f"{scripts[0][0]} failed")
+    return probe, told
 
 
 def kill(server: Server, say: Callable[[str], object]) -> list[str]:
