@@ -52,7 +52,13 @@ class _Versions(click.ParamType):
     show_default=True,
     help="0 takes a free one, as for --port.",
 )
-@click.option("--batching", type=click.Choice(["on", "off"]), default="on", show_default=True)
+@click.option(
+    "--batching",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Run what waits together; never for SavedModels without a manifest.",
+)
 @click.option(
     "--versions", type=_Versions(), default="latest", show_default=True, help="Which are served."
 )
