@@ -27,6 +27,7 @@ from kerasd2l.cli.console import (
     json_option,
     jsonable,
     known_failures,
+    known_refusals,
     load,
     load_recipe,
     parse_settings,
@@ -253,7 +254,7 @@ def predict(
     """Ask the SavedModel (NAME or NAME/VERSION): INPUT is a picture, a text or numbers."""
     if not url:
         use_tensorflow()
-    with known_failures():
+    with known_refusals() if url else known_failures():
         from kerasd2l import serving as room
 
         served = room.Remote(url, savedmodel.as_posix()) if url else room.load(savedmodel)

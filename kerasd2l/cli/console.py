@@ -100,6 +100,20 @@ def known_failures() -> Iterator[None]:
         raise click.ClickException(str(told)) from error
 
 
+@contextlib.contextmanager
+def known_refusals() -> Iterator[None]:
+    """As `known_failures`, for a server's answers: without loading TensorFlow."""
+    from kerasd2l.export import SavedModelError
+    from kerasd2l.serving import ArgumentError, InputError
+
+    try:
+        yield
+    except ArgumentError as error:
+        raise usage_error(error) from error
+    except (SavedModelError, InputError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
 def usage_error(error: Exception, hint: str | None = None) -> click.BadParameter:
     """Make the error of a wrong argument: exit code 2."""
     return click.BadParameter(str(error), param_hint=hint)

@@ -130,21 +130,19 @@ class Asked:
     def _files(
         self, arrays: Mapping[str, np.ndarray], files: Sequence[str], part: slice, signature: str
     ) -> dict[str, np.ndarray]:
-        """Run a signature on some of the files; an error names the file."""
+        """Run a signature on some of the files; an error names the file.
+
+        What is refused together, as more than a server takes at once, is asked file by file.
+        """
         some = {key: value[part] if value.ndim else value for key, value in arrays.items()}
         try:
             return {key: np.atleast_1d(out) for key, out in self.call(some, signature).items()}
         except InputError as error:
-            for i, file in enumerate(files[part]):
-                try:
-                    one_file = {
-                        key: value[i : i + 1] if value.ndim else value
-                        for key, value in some.items()
-                    }
-                    self.call(one_file, signature)
-                except InputError as one:
-                    raise InputError(f"{file}: {one}") from one
-            raise InputError(f"{files[0]}: {error}") from error
+            if len(files[part]) == 1:
+                raise InputError(f"{files[part][0]}: {error}") from error
+        singly = [slice(i, i + 1) for i in range(*part.indices(len(files)))]
+        parts = [self._files(arrays, files, one, signature) for one in singly]
+        return {key: _joined([answer[key] for answer in parts]) for key in parts[0]}
 
     def _signature_for(self, settings: Sequence[str]) -> str:
         """Return the name of the signature that these settings are for."""
@@ -290,7 +288,7 @@ def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Turn UTF-8 bytes into str where the name does not say that they are bytes."""
     result = {}
-    for key, value in outputs.items():
+    for key, value in sorted(outputs.items()):
         if np.asarray(value).dtype.kind in "OS" and not key.endswith(("_bytes", "_png")):
             array = np.asarray(value, dtype=object)
             texts = np.empty(array.size, dtype=object)

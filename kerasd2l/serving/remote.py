@@ -18,6 +18,7 @@ from kerasd2l.serving.predict import Asked, Signature
 
 requests = lazy("requests")
 
+_NUMBERS = ("float_val", "double_val", "int_val", "int64_val", "bool_val")
 SECONDS = 60.0  # to wait for an answer
 
 
@@ -147,7 +148,10 @@ def _spec(entry: Mapping[str, Any]) -> TensorSpec:
 
 
 def _default(entry: Mapping[str, Any]) -> np.ndarray:
-    """Turn a TensorProto as JSON into an array."""
+    """Turn a TensorProto as JSON into an array, if it is a number without TensorFlow's help."""
+    values = next((entry[key] for key in _NUMBERS if entry.get(key)), [])
+    if len(values) == 1 and not entry["tensor_shape"].get("dim"):
+        return np.array(values[0]).astype(_spec(entry).dtype)  # int64 are strings in JSON
     import tensorflow as tf
     from google.protobuf.json_format import ParseDict
     from tensorflow.core.framework.tensor_pb2 import TensorProto
@@ -168,7 +172,7 @@ def _plain(value: Any, spec: TensorSpec) -> Any:
 
 def _array(value: Any, spec: TensorSpec) -> np.ndarray:
     if spec.dtype != "string":
-        return np.array(value, dtype=spec.dtype)
+        return _shaped(np.array(value, dtype=spec.dtype), spec)
     shape, first = [], value
     while isinstance(first, list):
         shape.append(len(first))
@@ -187,4 +191,10 @@ def _array(value: Any, spec: TensorSpec) -> np.ndarray:
     walk(value)
     array = np.empty(len(items), dtype=object)
     array[:] = items
-    return array.reshape(shape)
+    return _shaped(array.reshape(shape), spec)
+
+
+def _shaped(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    """Give an array without values the axes that empty lists do not show."""
+    more = spec.shape[array.ndim :]
+    return array if array.size else array.reshape(array.shape + tuple(n or 0 for n in more))
