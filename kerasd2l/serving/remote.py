@@ -149,7 +149,7 @@ def _spec(entry: Mapping[str, Any]) -> TensorSpec:
 
 def _default(entry: Mapping[str, Any]) -> np.ndarray:
     """Turn a TensorProto as JSON into an array, if it is a number without TensorFlow's help."""
-    values = next((entry[key] for key in _NUMBERS if entry.get(key)), [])
+    values: list = next((entry[key] for key in _NUMBERS if entry.get(key)), [])
     if len(values) == 1 and not entry["tensor_shape"].get("dim"):
         return np.array(values[0]).astype(_spec(entry).dtype)  # int64 are strings in JSON
     import tensorflow as tf
