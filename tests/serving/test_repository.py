@@ -13,6 +13,7 @@ pytest.importorskip("orjson", reason="needs the extra kerasd2l[serve]")
 
 from kerasd2l.export import manifest
 from kerasd2l.serving.server.calls import ServingError
+from kerasd2l.serving.server.model_config import read_config
 from kerasd2l.serving.server.repository import Models
 from kerasd2l.serving.server.storage import ModelConfig, Storage
 
@@ -254,6 +255,20 @@ def test_files_that_vanish_while_they_are_looked_at_are_looked_at_again(folder, 
     assert answer(models) == 4.0 and not models.problems()
 
 
+def test_what_is_not_there_is_told_once(tmp_path, folder):
+    nothing = watch(tmp_path / "half" / "1")
+    look(nothing)
+    assert nothing.said == ["no models: the folder must hold NAME/VERSION/saved_model.pb"]
+    models = watch(tmp_path, configs={"half": ModelConfig("half", folder / "half", (1,))})
+    other = watch(tmp_path, configs={"half": ModelConfig("half", folder / "half", (7,))})
+    (folder / "half" / "1").rename(folder / "half" / "x")
+    look(models)
+    look(other)
+    assert models.said[-1] == "half: no versions are left; what serves, serves on"
+    assert models.said[-2] != models.said[-1] and answer(models) == 3.0
+    assert other.said == ["half: its folder has none of the versions that are wanted"]
+
+
 def test_what_is_asked_while_versions_change_is_answered(folder, exports):
     """A version that was found and then unloaded says so: the caller looks again."""
     models = watch(folder)
@@ -278,3 +293,19 @@ def test_where_the_newest_cannot_be_loaded_at_the_start_the_one_before_serves(fo
     shutil.copytree(exports / "3", folder / "half" / "3")
     look(models)
     assert answer(models) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("models", "problem"),
+    [
+        ('config {name: "a"}', "a has no base_path"),
+        ('config {name: "a" base_path: "b"} config {name: "a" base_path: "c"}', "name of its own"),
+        ('config {nom: "a"}', 'no field named "nom"'),
+        ("", "names no models"),
+    ],
+)
+def test_a_config_with_a_mistake_is_refused(tmp_path, models, problem):
+    file = tmp_path / "models.config"
+    file.write_text(f"model_config_list {{{models}}}")
+    with pytest.raises(ServingError, match=problem):
+        read_config(file)

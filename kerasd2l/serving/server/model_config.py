@@ -36,6 +36,8 @@ def read_config(file: Path) -> dict[str, ModelConfig]:
             raise ServingError(
                 "INVALID_ARGUMENT", f"{file}: every model needs a name of its own: {config.name!r}"
             )
+        if not config.base_path:
+            raise ServingError("INVALID_ARGUMENT", f"{file}: {config.name} has no base_path")
         configs[config.name] = ModelConfig(config.name, path, versions, dict(config.version_labels))
     if not configs:
         raise ServingError("INVALID_ARGUMENT", f"{file} names no models in model_config_list")

@@ -172,7 +172,8 @@ class Models:
                 "storage", "the folder of the models cannot be read; what serves, serves on"
             )
         else:
-            self._problem("storage", None)
+            nothing = "no models: the folder must hold NAME/VERSION/saved_model.pb"
+            self._problem("storage", None if configs or self._serving else nothing)
             self._configs = configs
             for name, config in configs.items():
                 try:
@@ -193,11 +194,15 @@ class Models:
 
     def _follow(self, name: str, config: ModelConfig) -> None:
         there, problem = self._storage.versions(config)
-        self._problem(name, problem)
         wanted = config.wanted(there)
+        if not wanted and problem is None:
+            problem = (
+                f"{name}: no versions are left; what serves, serves on"
+                if self._serving.get(name)
+                else f"{name}: its folder has none of the versions that are wanted"
+            )
+        self._problem(name, problem)
         if not wanted:
-            if self._serving.get(name):
-                self._problem(name, f"{name}: no versions are left; what serves, serves on")
             return
         serving = self._serving.setdefault(name, {})
         chosen: list[int] = []
