@@ -83,7 +83,7 @@ class _Versions(click.ParamType):
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name this server goes by.")
 @click.option("--cors", multiple=True, metavar="ORIGIN", help="A site whose pages may ask; *: all.")
-@click.option("--json-log", is_flag=True, help="Log requests as JSON, a line each.")
+@click.option("--json-log", is_flag=True, help="Log in JSON: an object a line.")
 @json_option
 def serve(
     folder: Path,
@@ -122,10 +122,13 @@ def serve(
     from kerasd2l.serving.server.listening import line
     from kerasd2l.serving.server.listening import serve as listen
 
+    def tell(text: str) -> None:
+        say(line({"message": text}, as_json=True) if json_log else text)
+
     if config is None and (folder / "models.config").is_file():
         config = folder / "models.config"
     if not _loopback(host):
-        say(
+        tell(
             f"warning: {host} can be reached by others, nobody is asked for a password, and a "
             "SavedModel is a program. See SECURITY.md."
         )
@@ -150,7 +153,7 @@ def serve(
             port=port,
             grpc_port=grpc_port,
             rules=Rules(tuple(name.lower() for name in allow_host), cors, timeout),
-            say=say,
+            say=tell,
             log=lambda what: say(line(what, as_json=json_log)),
             started=started,
         )

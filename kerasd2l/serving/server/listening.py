@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kerasd2l.serving.server.front import LARGEST_BODY, Front, Rules
 from kerasd2l.serving.server.measures import Measures
-from kerasd2l.serving.server.supervisor import ModelProcess
+from kerasd2l.serving.server.supervisor import Answer, ModelProcess, refusal
 
 HEADER_SECONDS = 10.0  # from a request's first byte, or from connecting, to the end of its headers
 BODY_SECONDS = 60.0
@@ -121,7 +121,17 @@ class _AnyService(grpc.GenericRpcHandler):
         left = context.time_remaining()
         timeout = self._rules.timeout if left is None else max(0.001, min(left, 3600.0))
         header = {"api": "grpc", "method": method, "path": ""}
-        answer = await self._models.ask(header, request, timeout)
+        try:
+            answer = await self._models.ask(header, request, timeout)
+        except asyncio.CancelledError:  # the client left, or its deadline came first
+            self._note(method, context, refusal("CANCELLED", 499, ""), begin)
+            raise
+        self._note(method, context, answer, begin)
+        if answer.code != "OK":
+            await context.abort(grpc.StatusCode[answer.code], answer.message)
+        return answer.body
+
+    def _note(self, method: str, context: Any, answer: Answer, begin: float) -> None:
         seconds = time.perf_counter() - begin
         short = method.rpartition("/")[2]
         model = answer.about.get("model", "")
@@ -133,13 +143,10 @@ class _AnyService(grpc.GenericRpcHandler):
                 "path": method,
                 "status": answer.code,
                 "ms": round(1e3 * seconds, 2),
-                "bytes": len(answer.body),
+                "bytes": len(answer.body) if answer.code == "OK" else 0,
                 **answer.about,
             }
         )
-        if answer.code != "OK":
-            await context.abort(grpc.StatusCode[answer.code], answer.message)
-        return answer.body
 
 
 def _known(method: str) -> str:
