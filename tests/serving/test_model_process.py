@@ -20,7 +20,7 @@ FRONT = """
 import asyncio, json, sys
 from kerasd2l.serving.server.supervisor import ModelProcess
 async def main():
-    models = ModelProcess(json.loads(sys.argv[1]), print)
+    models = ModelProcess(json.loads(sys.argv[1]), lambda text: None)
     supervising = asyncio.create_task(models.supervise())
     await models.ready.wait()
     print(models.pid, flush=True)
