@@ -156,6 +156,8 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # The front needs a core. With all of them, threads of small operations are only in its way.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
     # A request of nested lists makes thousands of objects and leaves none: Python's rubbish
     # collection, which counts objects that are made, would run for each and find nothing.
     gc.set_threshold(50_000, 20, 100)
