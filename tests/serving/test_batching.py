@@ -104,6 +104,30 @@ def test_a_full_queue_refuses(held):
     assert error.value.code == "UNAVAILABLE"
 
 
+def test_who_has_left_takes_no_place_in_the_queue(held):
+    model, queue, _ = held
+    for _ in range(4):
+        Asked(queue, [[1.0]]).job.cancelled = True
+    good = Asked(queue, [[3.0]])
+    model.free.set()
+    assert good.answer() == [[6.0]]
+
+
+def test_an_answer_that_cannot_be_written_does_not_stop_the_queue():
+    model = Doubles()
+    model.free.set()
+    queue = Queue(model, "f", together=True, most=4)
+
+    def fail(*_):
+        raise MemoryError
+
+    call = Call(None, "f", {"x": np.zeros((1, 1), "float32")}, lambda outputs: Reply())
+    with pytest.raises(MemoryError):
+        queue.submit(Job(call, time.monotonic() + 10, fail))
+    assert Asked(queue, [[1.0]]).answer() == [[2.0]]
+    queue.close()
+
+
 def test_who_has_waited_too_long_is_told_and_not_run(held):
     model, queue, _ = held
     late = Asked(queue, [[1.0]], seconds=0.0)

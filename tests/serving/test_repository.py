@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -213,6 +214,44 @@ def test_warm_up_finds_a_model_whose_rows_see_each_other(folder, tmp_path):
     models = watch(folder)
     assert models.find("centred").batchable == set()
     assert "serving_default" in models.find("half").batchable
+    shutil.rmtree(version / "assets.extra")  # nor is one batched of which nothing is known
+    assert watch(folder).find("centred").batchable == set()
+
+
+def test_what_cannot_be_read_keeps_nothing_else_from_being_served(folder, exports, monkeypatch):
+    """lost+found; a file instead of a version; a name that is no text; a model called 7."""
+    (folder / "lost+found").mkdir()
+    (folder / "12").write_text("no version")
+    shutil.copytree(exports / "1", folder / os.fsdecode(b"odd\xff") / "1")
+    shutil.copytree(exports / "2", folder / "7" / "1")
+    listed = Path.iterdir
+
+    def refuse(path):
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    models = watch(folder)
+    assert models.names() == ["7", "half"]
+    assert answer(models) == 3.0 and answer(models, "7") == 4.0
+
+
+def test_files_that_vanish_while_they_are_looked_at_are_looked_at_again(folder, exports):
+    models = watch(folder)
+    shutil.copytree(exports / "2", folder / "half" / "2")
+    complete = models._storage.complete
+
+    def vanish(found):
+        models._storage.complete = complete
+        raise FileNotFoundError(2, "No such file or directory")
+
+    models._storage.complete = vanish
+    models.look()
+    assert answer(models) == 3.0
+    assert models.problems() == ["half: No such file or directory"]
+    look(models)
+    assert answer(models) == 4.0 and not models.problems()
 
 
 def test_what_is_asked_while_versions_change_is_answered(folder, exports):

@@ -91,6 +91,8 @@ class Queue:
         with self._changed:
             if self._closed:
                 raise Closed
+            if len(self._waiting) >= self._most:  # who has left, or waited too long, takes no place
+                self._waiting = deque(job for job in self._waiting if _alive(job))
             if len(self._waiting) >= self._most:
                 raise ServingError(
                     "UNAVAILABLE",
@@ -101,11 +103,17 @@ class Queue:
             if self._running == self._threads:
                 return
             self._running += 1
-        while jobs := self._take():
-            if len(jobs) == 1:
-                self._run_alone(jobs[0])
-            else:
-                self._run_together(jobs)
+        try:
+            while jobs := self._take():
+                if len(jobs) == 1:
+                    self._run_alone(jobs[0])
+                else:
+                    self._run_together(jobs)
+        except BaseException:  # an answer that cannot be written must not stop the queue for ever
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+            raise
 
     def close(self) -> None:
         """Take no more jobs, and wait until those that are there are done."""
@@ -160,11 +168,11 @@ class Queue:
 
     def _run_together(self, jobs: list[Job]) -> None:
         rows = [job.rows for job in jobs]
-        arrays = {
-            key: np.concatenate([job.call.arrays[key] for job in jobs])
-            for key in jobs[0].call.arrays
-        }
         try:
+            arrays = {
+                key: np.concatenate([job.call.arrays[key] for job in jobs])
+                for key in jobs[0].call.arrays
+            }
             outputs = self._version.run(self._signature, arrays)
             whole = all(len(value) == sum(rows) for value in outputs.values())
         except Exception:  # one of them is wrong: each finds out for itself

@@ -42,7 +42,8 @@ class LoadedVersion:
             }
             for key, function in self._functions.items()
         }
-        self.batchable = {key for key in self.signatures if self._can_batch(key)}
+        # of a stranger's model nobody has said that its rows do not see each other
+        self.batchable = {key for key in self.signatures if self.manifest and self._can_batch(key)}
 
     def signature(self, name: str) -> Signature:
         """Return a signature.

@@ -175,7 +175,10 @@ class Models:
             self._problem("storage", None)
             self._configs = configs
             for name, config in configs.items():
-                self._follow(name, config)
+                try:
+                    self._follow(name, config)
+                except OSError as error:  # it goes or comes while it is being read: look again
+                    self._problem(name, f"{name}: {error.strerror}")
             for name in set(self._serving) - set(configs):
                 if self._serving[name]:
                     self._problem(name, f"{name}: its folder is gone; what serves, serves on")

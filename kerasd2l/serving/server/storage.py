@@ -13,7 +13,8 @@ from kerasd2l.export import manifest as manifests
 from kerasd2l.export.manifest import SavedModelError
 
 LARGEST_VERSION = 2**63 - 1
-ODD = re.compile(r"[/:\x00-\x1f\x7f]")  # what a name in a URL of TensorFlow Serving cannot hold
+# what a name in a URL of TensorFlow Serving cannot hold; the last are bytes that are not UTF-8
+ODD = re.compile(r"[/:\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Incomplete(Exception):
@@ -83,13 +84,13 @@ class Storage:
             return self._configs
         try:
             children = sorted(self._folder.iterdir())
-            if any(_number(child.name) is not None for child in children):
+            if any(_is_version(child) and not _has_versions(child) for child in children):
                 name = self._folder.resolve().name
                 return {name: ModelConfig(name, self._folder, self._versions)}
             return {
                 child.name: ModelConfig(child.name, child, self._versions)
                 for child in children
-                if _is_name(child.name) and child.is_dir() and _has_versions(child)
+                if _is_name(child.name) and _has_versions(child)
             }
         except OSError:
             return None
@@ -154,7 +155,14 @@ def _is_name(name: str) -> bool:
 
 
 def _has_versions(folder: Path) -> bool:
-    return any(_number(child.name) is not None and child.is_dir() for child in folder.iterdir())
+    try:
+        return folder.is_dir() and any(map(_is_version, folder.iterdir()))
+    except OSError:  # lost+found, which only root may read, keeps no other folder from being served
+        return False
+
+
+def _is_version(folder: Path) -> bool:
+    return _number(folder.name) is not None and folder.is_dir()
 
 
 def _number(name: str) -> int | None:

@@ -16,6 +16,7 @@ from kerasd2l.serving.server import wire
 
 MOST_BYTES = 256 << 20  # of bodies that are being answered at one time
 LONGEST_PAUSE = 30.0  # seconds between two starts of a process that dies at once
+LONGEST_END = 5.0  # seconds for a process to end when nobody listens to it
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class ModelProcess:
         self._bytes = 0
         self._next = 0
         self._writer: asyncio.WriteTransport | None = None
+        self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
 
     async def supervise(self) -> None:
@@ -70,7 +72,10 @@ class ModelProcess:
         pause = 0.0
         while not self._stopping and self.failed is None:
             begin = time.monotonic()
-            await self._one_life()
+            try:
+                await self._one_life()
+            except OSError as error:  # the system has no process for us just now
+                self._say(f"the model process cannot be started: {error.strerror or error}")
             if self._stopping or self.failed is not None:
                 return
             pause = 0.0 if time.monotonic() - begin > 60 else min(LONGEST_PAUSE, 2 * pause + 0.1)
@@ -89,7 +94,9 @@ class ModelProcess:
         """
         if not self.ready.is_set() or self._writer is None:
             return refusal("UNAVAILABLE", 503, "The models are being loaded. Try again later.")
-        if self._bytes + len(body) > MOST_BYTES:
+        # what a model process that stands still has not read is here, too, after its time is up
+        held = max(self._bytes, self._writer.get_write_buffer_size())
+        if held + len(body) > MOST_BYTES:
             return refusal("RESOURCE_EXHAUSTED", 429, "Too many large requests. Try again later.")
         self._next += 1
         number = self._next
@@ -115,7 +122,9 @@ class ModelProcess:
         """End the process; what it has begun is lost."""
         self._stopping = True
         if self._writer is not None:
-            self._writer.close()
+            self._writer.abort()  # without waiting until a process that stands still has read
+        if self._process is not None:
+            await _ended(self._process)
 
     def _cancel(self, number: int) -> None:
         if self._writer is not None:
@@ -141,7 +150,7 @@ class ModelProcess:
             stdout=sys.stderr,
         )
         theirs.close()
-        self.pid = process.pid
+        self.pid, self._process = process.pid, process
         self.restarts += 1
         loop = asyncio.get_running_loop()
         _, frames = await loop.create_connection(lambda: wire.Frames(self._hear), sock=ours)
@@ -157,11 +166,7 @@ class ModelProcess:
                         refusal("UNAVAILABLE", 503, "The model process ended. Try again later.")
                     )
             self._waiting.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(process.wait(), 5)
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await _ended(process)
             if not self._stopping and self.failed is None:
                 self._say(f"the model process {process.pid} ended with code {process.returncode}")
 
@@ -191,3 +196,12 @@ class ModelProcess:
                         about,
                     )
                 )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait until a process has ended; make it, if it does not."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(process.wait(), LONGEST_END)
+    if process.returncode is None:
+        process.kill()
+        await process.wait()

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -163,6 +164,7 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 100)
     sys.setrecursionlimit(DEEP)
     pipe = Pipe(connection)
+    threading.Thread(target=_end_with_front, args=(connection,), daemon=True).start()
     _start_tensorflow()
     from kerasd2l.serving.server.model_config import read_config
     from kerasd2l.serving.server.repository import Models
@@ -191,6 +193,14 @@ def main() -> None:
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
     worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
+
+
+def _end_with_front(connection: socket.socket) -> None:
+    """End this process when the front is gone, whatever the models are doing then."""
+    poll = select.poll()
+    poll.register(connection, 0)  # only that the other end is closed
+    poll.poll()
+    os._exit(0)  # nobody is there who would read an answer
 
 
 def _start_tensorflow() -> None:
