@@ -5,7 +5,7 @@
 and old ones are deleted. No request may fail, and the memory of both processes must stay flat.
 --malformed: so many malformed requests from a seed (`serving_fuzz.py`), good ones beside them. No
 process may end, none may go without a status, and the good ones' 99th percentile must stay below
-twice what it is beside as many good ones.
+twice what it is without them. Who makes them gives way (nice): the clients share the machine.
 --kill: kill -9 of the process with the models. Until it is back, which may take 15 seconds,
 requests get 503.
 
@@ -181,10 +181,7 @@ def bear(
     probe = asking(server, *good, 1, pause=0.005)
     time.sleep(calm)
     alone = probe.end().percentile(99)
-    # in processes of their own: what they compute must not hold up the probe
-    load = [str(server.port), good[0], str(calm), "1"]
-    beside, _ = _meanwhile(server, good, [["serving_load.py", *load]] * SENDERS)
-    before = beside.percentile(99)
+    # in processes of their own that give way: to make rubbish must not hold up the probe
     attack = [str(server.port), server.grpc, images or "-", str(count // SENDERS)]
     words = [["serving_fuzz.py", *attack, str(seed + i)] for i in range(SENDERS)]
     probe, told = _meanwhile(server, good, words)
@@ -195,14 +192,13 @@ def bear(
         faults.append("the process with the models ended")
     say(f"  asked {dict(seen.asked)}")
     say(f"  answered {dict(sorted(seen.statuses.items()))}")
-    line = f"{alone:.1f} ms alone, {before:.1f} beside good ones, {after:.1f} beside malformed ones"
-    say(f"  good: p99 {line}")
+    say(f"  good: p99 {alone:.1f} ms alone, {after:.1f} ms beside malformed ones")
     sizes = server.memory().items()
     say(f"  memory {', '.join(f'{name} {size:.0f} MB' for name, size in sizes)}")
     if set(probe.statuses) != {"200"}:
         faults.append(f"good ones beside them: {dict(probe.statuses)}")
-    if count >= 1000 and after > 2 * before:
-        faults.append(f"p99 of good ones went from {before:.1f} to {after:.1f} ms")
+    if count >= 1000 and after > 2 * alone:
+        faults.append(f"p99 of good ones went from {alone:.1f} to {after:.1f} ms")
     return faults + seen.faults
 
 
@@ -212,7 +208,7 @@ def _meanwhile(
     """Ask good requests while scripts run; return what came of them, and what the scripts print."""
     running = [
         subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / script), *words],
+            ["nice", "-n", "19", sys.executable, str(ROOT / "scripts" / script), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -78,10 +78,8 @@ def _own_throughput(port: int, path: str, body: bytes, seconds: float) -> tuple[
     return float(rate), float(late)
 
 
-def load(
-    port: int, path: str, seconds: float, body: bytes, connections: int = CONNECTIONS
-) -> tuple[float, float]:
-    """Ask over some connections, each with a thread, until the time is up."""
+def load(port: int, path: str, seconds: float, body: bytes) -> tuple[float, float]:
+    """Ask over 16 connections, each with a thread, until the time is up."""
     times: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -91,7 +89,7 @@ def load(
             connection.ask()
             times.append(1000 * (time.perf_counter() - start))
 
-    threads = [threading.Thread(target=ask) for _ in range(connections)]
+    threads = [threading.Thread(target=ask) for _ in range(CONNECTIONS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -100,5 +98,4 @@ def load(
 
 
 if __name__ == "__main__":
-    port, path, seconds, *connections = sys.argv[1:]
-    print(*load(int(port), path, float(seconds), sys.stdin.buffer.read(), *map(int, connections)))
+    print(*load(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.stdin.buffer.read()))

@@ -11,6 +11,7 @@ def endurance(load_script):
     return load_script("serving_endurance")
 
 
+@pytest.mark.slow
 def test_malformed_requests_are_answered_and_harm_nobody(endurance, contract_server):
     told = []
     assert endurance.bear(contract_server, None, 200, 3, told.append) == [], told
