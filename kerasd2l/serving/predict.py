@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,12 +171,14 @@ class Served(Asked):
         manifest: what the export says about itself; empty if there is no manifest.
         signatures: name -> Signature.
         loaded: what TensorFlow made of it; it owns the variables.
+        definitions: signature -> SignatureDef, as the file has it: method names, defaults.
     """
 
     path: Path
     manifest: Mapping[str, Any]
     signatures: Mapping[str, Signature]
     loaded: Any = field(repr=False)
+    definitions: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def call(
         self, arrays: Mapping[str, Any], signature: str = "serving_default"
@@ -233,29 +235,51 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
         raise SavedModelError(f"cannot load {folder}: {plain_message(error)}") from error
-    signatures, defaults = {}, _defaults(folder)
-    for name in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
-        function = loaded.signatures[name]
-        values = defaults.get(name, {})
-        specs = function.structured_input_signature[1]
-        signatures[name] = Signature(
-            name,
-            {key: _spec(specs[key]) for key in sorted(specs, key=lambda key: (key in values, key))},
-            {key: _spec(spec) for key, spec in function.structured_outputs.items()},
-            {key: values[key] for key in sorted(values)},
-        )
+    definitions = _definitions(folder)
+    signatures = in_order(
+        _signature(name, function, definitions.get(name))
+        for name, function in loaded.signatures.items()
+    )
     if not signatures:
         raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
-    return Served(folder, manifest, signatures, loaded)
+    return Served(folder, manifest, signatures, loaded, definitions)
 
 
-def _defaults(folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Read the inputs' default values, which TensorFlow keeps in the file but does not load."""
+def in_order(signatures: Iterable[Signature]) -> dict[str, Signature]:
+    """Return signatures by name, `serving_default` first, and inputs with a default last."""
+    return {
+        found.name: Signature(
+            found.name,
+            {
+                key: found.inputs[key]
+                for key in sorted(found.inputs, key=lambda key: (key in found.defaults, key))
+            },
+            found.outputs,
+            {key: found.defaults[key] for key in sorted(found.defaults)},
+        )
+        for found in sorted(
+            signatures, key=lambda found: (found.name != "serving_default", found.name)
+        )
+    }
+
+
+def _signature(name: str, function: Any, definition: Any) -> Signature:
+    defaults = definition.defaults.items() if definition is not None else ()
+    return Signature(
+        name,
+        {key: _spec(spec) for key, spec in function.structured_input_signature[1].items()},
+        {key: _spec(spec) for key, spec in function.structured_outputs.items()},
+        {key: tf.make_ndarray(value) for key, value in defaults},
+    )
+
+
+def _definitions(folder: Path) -> dict[str, Any]:
+    """Read what TensorFlow keeps in the file but does not load, such as the inputs' defaults."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     content = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     return {
-        name: {key: tf.make_ndarray(value) for key, value in signature.defaults.items()}
+        name: signature
         for graph in content.meta_graphs
         for name, signature in graph.signature_def.items()
     }

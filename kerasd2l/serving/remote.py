@@ -14,7 +14,7 @@ from kerasd2l._lazy import lazy
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.recipe import TensorSpec
 from kerasd2l.serving.inputs import InputError
-from kerasd2l.serving.predict import Asked, Signature
+from kerasd2l.serving.predict import Asked, Signature, in_order
 
 requests = lazy("requests")
 
@@ -119,23 +119,17 @@ def _error(answer: Any) -> str:
 
 
 def _signatures(content: Mapping[str, Any]) -> dict[str, Signature]:
-    """Read the signatures of TensorFlow Serving's metadata, as `predict.load` orders them."""
-    signatures = {}
-    for name in sorted(content, key=lambda name: (name != "serving_default", name)):
-        if name.startswith("__"):  # the graph's own: __saved_model_init_op
-            continue
-        entry = content[name]
-        defaults = {key: _default(value) for key, value in entry.get("defaults", {}).items()}
-        inputs = {key: _spec(value) for key, value in entry["inputs"].items()}
-        order = sorted(inputs, key=lambda key: (key in defaults, key))
-        outputs = {key: _spec(value) for key, value in entry["outputs"].items()}
-        signatures[name] = Signature(
+    """Read the signatures of TensorFlow Serving's metadata."""
+    return in_order(
+        Signature(
             name,
-            {key: inputs[key] for key in order},
-            {key: outputs[key] for key in sorted(outputs)},
-            {key: defaults[key] for key in sorted(defaults)},
+            {key: _spec(value) for key, value in entry["inputs"].items()},
+            {key: _spec(entry["outputs"][key]) for key in sorted(entry["outputs"])},
+            {key: _default(value) for key, value in entry.get("defaults", {}).items()},
         )
-    return signatures
+        for name, entry in content.items()
+        if not name.startswith("__")  # the graph's own: __saved_model_init_op
+    )
 
 
 def _spec(entry: Mapping[str, Any]) -> TensorSpec:

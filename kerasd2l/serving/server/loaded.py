@@ -24,16 +24,15 @@ class LoadedVersion:
         name: str, the name under which it is served.
         version: int.
         served: the open SavedModel.
-        signature_defs: signature -> SignatureDef, as the file has it: method names, defaults.
     """
 
-    def __init__(self, name: str, version: int, served: Served, signature_defs: Mapping[str, Any]):
+    def __init__(self, name: str, version: int, served: Served):
         self.name = name
         self.version = version
         self.served = served
         self.signatures = served.signatures
         self.manifest = served.manifest
-        self.signature_defs = signature_defs
+        self.signature_defs = served.definitions
         self._functions = {key: served.loaded.signatures[key] for key in served.signatures}
         self._shapes = {
             key: {
@@ -170,16 +169,7 @@ def load(name: str, version: int, folder: Path) -> LoadedVersion:
     Raises:
         SavedModelError: it is missing, damaged, or not what its manifest says.
     """
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    served = predict.load(folder)
-    content = SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    definitions = {
-        key: definition
-        for graph in content.meta_graphs
-        for key, definition in graph.signature_def.items()
-    }
-    return LoadedVersion(name, version, served, definitions)
+    return LoadedVersion(name, version, predict.load(folder))
 
 
 def _numpy(value: Any) -> Any:

@@ -46,7 +46,6 @@ class _Serving:
     """A version that answers, and its queues by signature."""
 
     version: LoadedVersion
-    warmed: float
     queues: dict[str, Queue] = field(default_factory=dict)
     closed: bool = False
 
@@ -157,6 +156,10 @@ class Models:
         """Tell whether the folder has been read once."""
         return self._looked
 
+    def waits(self) -> bool:
+        """Tell whether a version is there that is not complete yet."""
+        return any(s.state == "START" for states in self._states.values() for s in states.values())
+
     # What the folder says.
 
     def watch(self) -> None:
@@ -248,7 +251,7 @@ class Models:
             self._fail(name, number, found, error)
             return False
         self._failures.pop((name, number), None)
-        self._serving[name][number] = _Serving(version, warmed)
+        self._serving[name][number] = _Serving(version)
         self._set(name, number, "AVAILABLE")
         note = "" if version.manifest else "; no manifest: not exported by kerasd2l"
         self._say(

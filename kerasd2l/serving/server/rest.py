@@ -17,13 +17,13 @@ from kerasd2l.serving.server import json_tensors
 from kerasd2l.serving.server.calls import Call, Reply, Request, ServingError
 from kerasd2l.serving.server.loaded import LoadedVersion
 from kerasd2l.serving.server.repository import Models
+from kerasd2l.serving.server.storage import LARGEST_VERSION
 
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 PREDICTION = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.IGNORECASE
 )
 STATUS = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?P<metadata>/metadata)?", re.I)
-LARGEST_VERSION = 2**63 - 1
 
 
 def handle(request: Request, models: Models) -> Call | Reply:

@@ -1,8 +1,8 @@
 """Frames between the front and the model process, over a pair of sockets that only they hold.
 
 A frame is two lengths, a header of JSON, and a body of bytes. From the front: `{"id", "api",
-"method", "path", "headers"}` with the request's body, `{"cancel": id}`, `{"stop": true}`. From the
-model process: `{"id", "code", "message", "headers", ...}` with the answer's body, `{"event": ...}`.
+"method", "path", "headers"}` with the request's body, `{"cancel": id}`. From the model
+process: `{"id", "code", "message", "headers", ...}` with the answer's body, `{"event": ...}`.
 """
 
 from __future__ import annotations

@@ -137,11 +137,10 @@ class Worker:
         return True
 
     def _send(self, number: int, request: Request, reply: Reply, about: dict[str, Any]) -> None:
-        code, status = CODES[reply.code]
+        _, status = CODES[reply.code]
         header = {
             "id": number,
             "code": reply.code,
-            "number": code,
             "status": reply.http_status or status,
             "message": reply.message,
             "headers": dict(reply.headers),
@@ -167,7 +166,7 @@ def main() -> None:
     threading.Thread(target=_end_with_front, args=(connection,), daemon=True).start()
     _start_tensorflow()
     from kerasd2l.serving.server.model_config import read_config
-    from kerasd2l.serving.server.repository import Models
+    from kerasd2l.serving.server.repository import POLL, Models
     from kerasd2l.serving.server.storage import Storage
 
     try:
@@ -187,7 +186,9 @@ def main() -> None:
 
     models = Models(storage, say, together=options["together"], most=options["most"])
     models.look()
-    models.look()  # what has no manifest is loaded when it has not changed between two looks
+    if models.waits():  # what has no manifest must stay as it is for a while
+        time.sleep(POLL)
+        models.look()
     worker = Worker(pipe, models)
     pipe.send({"event": "ready", "models": models.names()})
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
