@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from served_fakes import FakeModels, answered, echo, half_plus_two
 
-from kerasd2l.serving.server import open_inference_grpc
+from kerasd2l.serving.server import grpc_services, open_inference_grpc
 from kerasd2l.serving.server.calls import Request, ServingError
 from kerasd2l.serving.server.open_inference_messages import MESSAGES
 
@@ -25,7 +25,7 @@ ANSWER = bytes.fromhex(
 def ask(method, models=MODELS, **fields):
     body = MESSAGES[f"{method}Request"](**fields).SerializeToString()
     request = Request("grpc", f"/inference.GRPCInferenceService/{method}", body=body)
-    reply = answered(open_inference_grpc.handle(request, models))
+    reply = answered(grpc_services.handle(request, models))
     return MESSAGES[f"{method}Response"].FromString(reply.body)
 
 
@@ -169,5 +169,5 @@ def test_what_is_no_message_or_no_method_is_refused():
     ):
         request = Request("grpc", f"/inference.GRPCInferenceService/{method}", body=body)
         with pytest.raises(ServingError) as error:
-            open_inference_grpc.handle(request, MODELS)
+            grpc_services.handle(request, MODELS)
         assert error.value.code == code

@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from kerasd2l.serving.server import prediction_service
+from kerasd2l.serving.server import grpc_services
 from kerasd2l.serving.server.calls import Request, ServingError
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -28,7 +28,7 @@ MODELS = FakeModels([half_plus_two(122), half_plus_two(123), of_examples()], {"s
 def ask(method, message, response, service="PredictionService"):
     body = message if isinstance(message, bytes) else message.SerializeToString()
     request = Request("grpc", f"/tensorflow.serving.{service}/{method}", body=body)
-    reply = answered(prediction_service.handle(request, MODELS))
+    reply = answered(grpc_services.handle(request, MODELS))
     assert reply.code == "OK"
     return response.FromString(reply.body)
 

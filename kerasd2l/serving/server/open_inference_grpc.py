@@ -14,7 +14,7 @@ import numpy as np
 from kerasd2l import __version__
 from kerasd2l.serving.server import open_inference as http
 from kerasd2l.serving.server import open_inference_tensors as tensors
-from kerasd2l.serving.server.calls import Call, Reply, Request, ServingError
+from kerasd2l.serving.server.calls import Call, Reply, ServingError
 from kerasd2l.serving.server.open_inference_messages import MESSAGES
 from kerasd2l.serving.server.tensor_protos import parse
 
@@ -38,23 +38,6 @@ _CONTENTS = {  # datatype -> field of InferTensorContents
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-
-
-def handle(request: Request, models: Models) -> Call | Reply:
-    """Answer a request of gRPC to `inference.GRPCInferenceService`.
-
-    Args:
-        request: whose method is the full name, "/inference.GRPCInferenceService/ModelInfer".
-        models: what is served.
-
-    Raises:
-        ServingError: the request is wrong, or what it asks for is not there.
-    """
-    method = _METHODS.get(request.method)
-    if method is None:
-        raise ServingError("UNIMPLEMENTED", f"{request.method} is not a method of this server.")
-    name = request.method.rpartition("/")[2]
-    return method(parse(MESSAGES[f"{name}Request"], request.body), models)
 
 
 def _live(request: Any, models: Models) -> Reply:
@@ -180,11 +163,17 @@ def _reply(message: str, **fields: Any) -> Reply:
     return Reply(MESSAGES[message](**fields).SerializeToString())
 
 
+def _read(name: str, method: Callable[[Any, Any], Call | Reply]) -> Callable[..., Call | Reply]:
+    """Return the method as it takes the bytes of its message."""
+    return lambda body, models: method(parse(MESSAGES[f"{name}Request"], body), models)
+
+
 _METHODS: dict[str, Callable[[Any, Any], Call | Reply]] = {
-    f"/{SERVICE}/ServerLive": _live,
-    f"/{SERVICE}/ServerReady": _ready,
-    f"/{SERVICE}/ModelReady": _model_ready,
-    f"/{SERVICE}/ServerMetadata": _metadata,
-    f"/{SERVICE}/ModelMetadata": _model_metadata,
-    f"/{SERVICE}/ModelInfer": _infer,
+    "ServerLive": _live,
+    "ServerReady": _ready,
+    "ModelReady": _model_ready,
+    "ServerMetadata": _metadata,
+    "ModelMetadata": _model_metadata,
+    "ModelInfer": _infer,
 }
+METHODS = {f"/{SERVICE}/{name}": _read(name, method) for name, method in _METHODS.items()}

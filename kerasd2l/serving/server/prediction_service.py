@@ -30,7 +30,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest, RegressionResponse
 
 from kerasd2l.serving.server import examples, tensor_protos
-from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
+from kerasd2l.serving.server.calls import CODES, Call, Reply, ServingError
 from kerasd2l.serving.server.tensor_protos import parse
 
 if TYPE_CHECKING:
@@ -38,22 +38,6 @@ if TYPE_CHECKING:
     from kerasd2l.serving.server.repository import Models
 
 DEFAULT = "serving_default"
-
-
-def handle(request: Request, models: Models) -> Call | Reply:
-    """Answer a request of gRPC to TensorFlow Serving's services.
-
-    Args:
-        request: whose method is the full name, "/tensorflow.serving.PredictionService/Predict".
-        models: what is served.
-
-    Raises:
-        ServingError: the request is wrong, or what it asks for is not there.
-    """
-    method = _METHODS.get(request.method)
-    if method is None:
-        raise ServingError("UNIMPLEMENTED", f"{request.method} is not a method of this server.")
-    return method(request.body, models)
 
 
 def _predict(body: bytes, models: Models) -> Call:
@@ -253,7 +237,7 @@ def _set(names: Any) -> str:
     return "{" + ",".join(sorted(names)) + "}"
 
 
-_METHODS: dict[str, Callable[[bytes, Any], Call | Reply]] = {
+METHODS: dict[str, Callable[[bytes, Any], Call | Reply]] = {
     "/tensorflow.serving.PredictionService/Predict": _predict,
     "/tensorflow.serving.PredictionService/Classify": _classify,
     "/tensorflow.serving.PredictionService/Regress": _regress,
