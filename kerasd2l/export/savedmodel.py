@@ -17,6 +17,7 @@ from kerasd2l.export.check import verify
 from kerasd2l.export.examples import arrays_of, given, rows
 from kerasd2l.export.kerasfile import load_model
 from kerasd2l.export.manifest import SavedModelError
+from kerasd2l.export.messages import plain_message
 from kerasd2l.export.publish import publish, workspace
 from kerasd2l.recipe import Endpoint, Recipe, ServingFunction
 from kerasd2l.run import Run, RunError, open_run
@@ -265,10 +266,8 @@ def _try(endpoint: Endpoint, graph: Callable[..., Any]) -> None:
     try:
         graph(**{key: tf.constant(value) for key, value in arrays_of(endpoint).items()})
     except (tf.errors.OpError, TypeError, ValueError) as error:
-        text = str(getattr(error, "message", None) or error).split("\n\t [[")[0]
-        reason = text.rstrip().splitlines()[-1]
         raise ValueError(
-            f"the model refuses the example of {endpoint.name!r}: {reason[:300]}"
+            f"the model refuses the example of {endpoint.name!r}: {plain_message(error)}"
         ) from error
 
 

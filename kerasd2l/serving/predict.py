@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from kerasd2l._lazy import lazy
 from kerasd2l.export import manifest as manifests
 from kerasd2l.export.manifest import SavedModelError
+from kerasd2l.export.messages import plain_message
 from kerasd2l.export.versions import find
 from kerasd2l.recipe import TensorSpec
 from kerasd2l.serving import inputs as words
@@ -320,15 +320,3 @@ def _decoded(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             value = texts.reshape(array.shape)
         result[key] = value
     return result
-
-
-def plain_message(error: BaseException) -> str:
-    """Return TensorFlow's message without traces and names of graph nodes."""
-    text = str(getattr(error, "message", None) or error)
-    # in a graph, the message stands on the line before the first [[node]]
-    marked = re.search(r"^(.*)\n\s*\[\[", text, re.MULTILINE)
-    line = marked[1] if marked else next((line for line in text.splitlines() if line.strip()), "")
-    line = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", "", line)
-    line = re.sub(r"^\s*\(\d+\) [A-Z_]+: ", "", line)
-    line = re.sub(r"^\s*assertion failed: \[(.*?)[.\s]*\].*", r"\1", line)
-    return line.strip()[:300] or type(error).__name__

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kerasd2l.export.messages import plain_message
 from kerasd2l.serving import predict
-from kerasd2l.serving.predict import Served, Signature, plain_message
+from kerasd2l.serving.predict import Served, Signature
 from kerasd2l.serving.server.calls import CODES, ServingError
 
 ROWS = 2  # examples of the warm-up that are also run one by one
