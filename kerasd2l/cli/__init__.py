@@ -40,6 +40,7 @@ from kerasd2l.cli.console import (
 )
 from kerasd2l.cli.conversion import convert
 from kerasd2l.cli.exporting import export
+from kerasd2l.cli.launching import launch
 from kerasd2l.cli.program import Program, say
 from kerasd2l.cli.serving import serve
 from kerasd2l.recipe import Demo
@@ -54,6 +55,7 @@ def main() -> None:
 
 main.add_command(convert)
 main.add_command(export)
+main.add_command(launch)
 main.add_command(serve)
 
 
@@ -303,32 +305,6 @@ def run(name: str, pairs: tuple[str, ...], out: Path | None, as_json: bool) -> N
         click.echo(f"figure: {path}")
     if result.figures and not out:
         say(f"figures not saved: {', '.join(result.figures)}. Give --out DIR.")
-
-
-@main.command(context_settings={"ignore_unknown_options": True})
-@click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
-@click.option("--max-restarts", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--log-dir", type=HomePath(file_okay=False))
-@click.option("--grace", type=float, default=30.0, help="Seconds from SIGTERM to SIGKILL.")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def launch(
-    workers: int, max_restarts: int, log_dir: Path | None, grace: float, command: tuple[str, ...]
-) -> None:
-    """Run COMMAND (`-- train ...`) in N worker processes on this machine, supervised."""
-    from kerasd2l.cluster.launch import launch as start
-
-    try:
-        code = start(
-            list(command),
-            workers=workers,
-            env=os.environ,
-            log_dir=log_dir,
-            max_restarts=max_restarts,
-            grace=grace,
-        )
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    sys.exit(code)
 
 
 @main.command()

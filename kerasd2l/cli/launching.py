@@ -1,0 +1,38 @@
+"""`kerasd2l launch`: one command in several worker processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from kerasd2l.cli.console import HomePath
+from kerasd2l.cli.program import Verb
+
+
+@click.command(cls=Verb, context_settings={"ignore_unknown_options": True})
+@click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
+@click.option("--max-restarts", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--log-dir", type=HomePath(file_okay=False))
+@click.option("--grace", type=float, default=30.0, help="Seconds from SIGTERM to SIGKILL.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def launch(
+    workers: int, max_restarts: int, log_dir: Path | None, grace: float, command: tuple[str, ...]
+) -> None:
+    """Run COMMAND (`-- train ...`) in N worker processes on this machine, supervised."""
+    from kerasd2l.cluster.launch import launch as start
+
+    try:
+        code = start(
+            list(command),
+            workers=workers,
+            env=os.environ,
+            log_dir=log_dir,
+            max_restarts=max_restarts,
+            grace=grace,
+        )
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(code)
