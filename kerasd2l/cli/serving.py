@@ -25,6 +25,7 @@ PACKAGES = {
     "grpc_health": "grpcio-health-checking",
     "tensorflow_serving": "tensorflow-serving-api",
 }
+PATIENCE = 60.0  # seconds that a call may run on after its time is up; then the process is replaced
 
 
 class _Versions(click.ParamType):
@@ -104,7 +105,8 @@ def serve(
 
     FOLDER holds NAME/VERSION/saved_model.pb. A new version is noticed within a second, and takes
     over when it is complete and warm. Requests go to http://HOST:PORT/v1/models/NAME:predict, or
-    by gRPC; with a browser, open http://HOST:PORT. SIGTERM and Ctrl-C finish what has begun.
+    by gRPC; with a browser, open http://HOST:PORT. SIGTERM and Ctrl-C finish what has begun, a
+    second one does not.
 
     Nobody is asked for a password: others should reach this only through a proxy that asks.
     """
@@ -148,6 +150,7 @@ def serve(
                 "config": str(config.absolute()) if config else None,
                 "together": batching == "on",
                 "most": max_queue,
+                "patience": PATIENCE,
             },
             host=host,
             port=port,

@@ -15,7 +15,7 @@ from kerasd2l.serving.server.calls import Call, Reply, ServingError
 class Doubles:
     """A model that doubles; it can be held up, and refuses negative numbers."""
 
-    name = "doubles"
+    name, version = "doubles", 1
 
     def __init__(self, batchable=True):
         self.batchable = {"f"} if batchable else set()
@@ -171,3 +171,18 @@ def test_closing_finishes_what_waits_and_takes_no_more(held):
     closing.join(10)
     with pytest.raises(Closed):
         Asked(queue, [[1.0]])
+
+
+def test_a_run_that_nobody_waits_for_is_noticed_while_it_lasts():
+    model = Doubles()
+    queue = Queue(model, "f", together=True, most=4)
+    assert not queue.stuck(0.0)
+    late = Asked(queue, [[1.0]], seconds=0.05, alone=True)
+    assert model.entered.wait(10)
+    assert not queue.stuck(60.0)
+    time.sleep(0.2)
+    assert queue.stuck(0.1)
+    model.free.set()
+    assert late.answer() == [[2.0]]
+    queue.close()
+    assert not queue.stuck(0.0)

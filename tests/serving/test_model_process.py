@@ -15,7 +15,7 @@ pytest.importorskip("orjson", reason="needs the extra kerasd2l[serve]")
 from kerasd2l.serving.server import supervisor
 from kerasd2l.serving.server.supervisor import ModelProcess
 
-OPTIONS = {"versions": 1, "config": None, "together": True, "most": 9}
+OPTIONS = {"versions": 1, "config": None, "together": True, "most": 9, "patience": 60.0}
 FRONT = """
 import asyncio, json, sys
 from kerasd2l.serving.server.supervisor import ModelProcess

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from contract.models import write_models
 
 pytest.importorskip("orjson", reason="needs the extra kerasd2l[serve]")
@@ -309,3 +310,43 @@ def test_a_config_with_a_mistake_is_refused(tmp_path, models, problem):
     file.write_text(f"model_config_list {{{models}}}")
     with pytest.raises(ServingError, match=problem):
         read_config(file)
+
+
+def with_warm_up(version, arrays):
+    """Write a warm-up request beside a SavedModel, as TensorFlow Serving's users do."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.name = "half"
+    for key, value in arrays.items():
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+    path = version / "assets.extra" / "tf_serving_warmup_requests"
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as file:
+        file.write(log.SerializeToString())
+    return path
+
+
+def test_warm_up_requests_are_run_where_a_manifest_has_no_example(folder):
+    with_warm_up(folder / "half" / "1", {"x": np.array([1.0, 5.0], "float32")})
+    models = watch(folder)
+    ((signature, arrays),) = models.find("half").examples()
+    assert signature == "serving_default"
+    assert arrays["x"].tolist() == [1.0, 5.0]
+    assert answer(models) == 3.0
+
+
+def test_a_version_whose_warm_up_requests_are_wrong_is_not_loaded(folder, exports):
+    models = watch(folder)
+    shutil.copytree(exports / "2", folder / "half" / "2")
+    with_warm_up(folder / "half" / "2", {"z": np.array([1.0], "float32")})
+    shutil.copytree(exports / "3", folder / "half" / "3")
+    path = with_warm_up(folder / "half" / "3", {"x": np.array([1.0], "float32")})
+    path.write_bytes(path.read_bytes()[:-3])
+    look(models)
+    assert states(models) == {1: "AVAILABLE", 2: "END", 3: "END"}
+    why = {state.version: state.message for state in models.states("half")}
+    assert "unknown inputs: z" in why[2]
+    assert why[3] == "assets.extra/tf_serving_warmup_requests is damaged"
+    assert answer(models) == 3.0

@@ -71,6 +71,7 @@ class Queue:
     """
 
     def __init__(self, version: LoadedVersion, signature: str, *, together: bool, most: int):
+        self.name = f"{version.name}/{version.version}"
         self._version = version
         self._signature = signature
         self._together = together and signature in version.batchable
@@ -79,6 +80,7 @@ class Queue:
         self._changed = threading.Condition()
         self._closed = False
         self._running = 0
+        self._left: dict[int, float] = {}  # thread -> when nobody waits for its run any more
         # Together, one thread takes all that wait; alone, requests run side by side.
         self._threads = 1 if self._together else max(2, os.cpu_count() or 1)
 
@@ -111,8 +113,7 @@ class Queue:
                     self._run_together(jobs)
         except BaseException:  # an answer that cannot be written must not stop the queue for ever
             with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
+                self._end_turn()
             raise
 
     def close(self) -> None:
@@ -120,6 +121,16 @@ class Queue:
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._running)
+
+    def stuck(self, patience: float) -> bool:
+        """Tell whether a run goes on though nobody has waited for it for `patience` seconds."""
+        with self._changed:
+            return any(time.monotonic() - left > patience for left in self._left.values())
+
+    def _end_turn(self) -> None:
+        self._left.pop(threading.get_ident(), None)
+        self._running -= 1
+        self._changed.notify_all()
 
     def _take(self) -> list[Job]:
         """Return the jobs that run next; none ends the turn of this thread."""
@@ -129,12 +140,12 @@ class Queue:
                 if _alive(first):
                     break
             else:
-                self._running -= 1
-                self._changed.notify_all()
+                self._end_turn()
                 return []
             jobs = [first]
             if self._together and first.rows:
                 jobs += self._like(first)
+            self._left[threading.get_ident()] = max(job.deadline for job in jobs)
         now = time.monotonic()
         for job in jobs:
             job.started, job.batch = now, len(jobs)

@@ -166,7 +166,7 @@ async def serve(
     log: Callable[[dict[str, Any]], object],
     started: Callable[[str, str | None, int], object],
 ) -> str | None:
-    """Serve until SIGTERM or Ctrl-C, then finish what has begun.
+    """Serve until SIGTERM or Ctrl-C, then finish what has begun; a second one does not wait.
 
     Args:
         options: what the model process is told.
@@ -204,17 +204,17 @@ async def serve(
     server = _Server(config)
     remote, grpc_address = _grpc(models, measures, log, rules), None
     if grpc_port is not None:
-        try:
-            bound = remote.add_insecure_port(f"{_bracketed(host)}:{grpc_port}")
-        except RuntimeError:
-            bound = 0
-        if not bound:
+        grpc_address = _bind(remote, _bracketed(host), grpc_port)
+        if grpc_address is None:
             return f"cannot listen on {host}:{grpc_port} for gRPC: the port is taken"
-        grpc_address = f"{_bracketed(host)}:{bound}"
     loop = asyncio.get_running_loop()
-    end = asyncio.Event()
+    end, at_once = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (at_once if end.is_set() else end).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end.set)
+        loop.add_signal_handler(number, stop)
     supervising = asyncio.create_task(models.supervise())
     web = asyncio.create_task(server.serve([listener]))
     await remote.start()
@@ -227,10 +227,15 @@ async def serve(
         await asyncio.wait({ending, supervising, web}, return_when=asyncio.FIRST_COMPLETED)
         say("stopping: finishing what has begun")
     server.should_exit = True
-    await remote.stop(rules.timeout if models.failed is None else 0)
-    await web
+    grace = rules.timeout if models.failed is None else 0.0
+    draining: asyncio.Future[Any] = asyncio.gather(remote.stop(grace), web)
+    hurrying: asyncio.Future[Any] = asyncio.create_task(at_once.wait())
+    await asyncio.wait((draining, hurrying), return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        say("stopping at once: what has begun is answered with 503")
     await models.stop()
-    for task in (ready, ending, supervising):
+    await draining
+    for task in (ready, ending, supervising, hurrying):
         task.cancel()
     return models.failed
 
@@ -247,6 +252,15 @@ def _grpc(models: ModelProcess, measures: Measures, log: Callable, rules: Rules)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, remote)
     remote.add_generic_rpc_handlers((_AnyService(models, measures, log, rules),))
     return remote
+
+
+def _bind(remote: Any, host: str, port: int) -> str | None:
+    """Take a port for the gRPC server; return its address, or None if it is taken."""
+    try:
+        bound = remote.add_insecure_port(f"{host}:{port}")
+    except RuntimeError:
+        return None
+    return f"{host}:{bound}" if bound else None
 
 
 class _Health(health_pb2_grpc.HealthServicer):

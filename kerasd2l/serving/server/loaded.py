@@ -113,9 +113,17 @@ class LoadedVersion:
             raise ServingError("INVALID_ARGUMENT", plain_message(error)) from error
 
     def examples(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        """Yield signatures with checked inputs made from the manifest's examples."""
-        from kerasd2l.serving.server import json_tensors
+        """Yield signatures with checked inputs: the manifest's examples, else warm-up requests.
 
+        An example that is large, or holds what JSON has no number for, is only among the requests
+        of `assets.extra/tf_serving_warmup_requests`; so is everything of a stranger's SavedModel.
+
+        Raises:
+            ServingError: the requests are not this model's, or damaged.
+        """
+        from kerasd2l.serving.server import json_tensors, warmup_requests
+
+        done = set()
         for signature, rows in self.manifest.get("examples", {}).items():
             if signature not in self.signatures or not rows:
                 continue
@@ -125,7 +133,11 @@ class LoadedVersion:
                 checked = self.checked(signature, arrays)
             except (ServingError, LookupError, TypeError, AttributeError):
                 continue  # rows of different lengths, or a manifest that somebody has edited
+            done.add(signature)
             yield signature, checked
+        for signature, arrays in warmup_requests.read(self.served.path):
+            if signature not in done:
+                yield signature, self.checked(signature, arrays)
 
     def warm_up(self) -> float:
         """Run every signature that has an example, so that no request pays for its first call.

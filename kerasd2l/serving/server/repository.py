@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -82,6 +83,7 @@ class Models:
         self._configs: Mapping[str, ModelConfig] = {}
         self._problems: dict[str, str] = {}
         self._looked = False
+        self._queues: weakref.WeakSet[Queue] = weakref.WeakSet()  # also of what is being unloaded
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -124,6 +126,7 @@ class Models:
                     signature,
                     Queue(version, signature, together=self._together, most=self._most),
                 )
+                self._queues.add(queue)
         return queue
 
     def states(self, name: str, version: int | None = None) -> list[VersionState]:
@@ -151,6 +154,12 @@ class Models:
     def problems(self) -> list[str]:
         """Say what is wrong with the storage, in words for a person."""
         return sorted(self._problems.values())
+
+    def stuck(self, patience: float) -> str:
+        """Name the version with a call that goes on `patience` seconds after all have left it."""
+        with self._lock:
+            queues = list(self._queues)
+        return next((queue.name for queue in queues if queue.stuck(patience)), "")
 
     def ready(self) -> bool:
         """Tell whether the folder has been read once."""

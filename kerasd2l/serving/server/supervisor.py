@@ -106,7 +106,9 @@ class ModelProcess:
         self._bytes += len(body)
         timer = loop.call_later(timeout, self._too_late, number)
         try:
-            self._writer.write(wire.frame({"id": number, "timeout": timeout, **header}, body))
+            # the clock is the machine's: a process that has stood still knows what is too late
+            deadline = time.monotonic() + timeout
+            self._writer.write(wire.frame({"id": number, "deadline": deadline, **header}, body))
             if body:
                 self._writer.write(body)
             return await future

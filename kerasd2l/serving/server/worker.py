@@ -3,7 +3,7 @@
     python -m kerasd2l.serving.server.worker FD OPTIONS
 
 FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`, `versions`,
-`config`, `together`, `most`. The process ends when the front closes the socket.
+`config`, `together`, `most`, `patience`. The process ends when the front closes the socket.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Worker:
             api: importlib.import_module(f"kerasd2l.serving.server.{module}").handle
             for api, module in PROTOCOLS.items()
         }
-        self._jobs: dict[int, Any] = {}
+        self._jobs: dict[int, Any] = {}  # number -> Job, None while it is parsed
 
     def run(self) -> None:
         """Answer until the front is gone.
@@ -70,7 +70,10 @@ class Worker:
                 self._answer(header, body)
 
     def _answer(self, header: dict[str, Any], body: bytes) -> None:
-        number, deadline = header["id"], time.monotonic() + header["timeout"]
+        number, deadline = header["id"], header["deadline"]
+        if time.monotonic() > deadline:  # this process stood still; the front has told it
+            return None
+        self._jobs[number] = None  # a cancel may come while it is parsed
         request = Request(
             header["api"], header["method"], header["path"], header.get("headers", {}), body
         )
@@ -102,7 +105,6 @@ class Worker:
         from kerasd2l.serving.server.batching import Closed, Job
 
         def done(outputs: Any, error: ServingError | None, job: Any) -> None:
-            self._jobs.pop(number, None)
             now = time.monotonic()
             about = {
                 "model": call.version.name,
@@ -125,18 +127,17 @@ class Worker:
         if queue is None:
             return False
         job = Job(call, deadline, done)
+        if number not in self._jobs:  # nobody waits for it any more
+            return True
         self._jobs[number] = job
         try:
             queue.submit(job)
         except Closed:
-            self._jobs.pop(number, None)
             return False
-        except ServingError:
-            self._jobs.pop(number, None)
-            raise
         return True
 
     def _send(self, number: int, request: Request, reply: Reply, about: dict[str, Any]) -> None:
+        self._jobs.pop(number, None)
         _, status = CODES[reply.code]
         header = {
             "id": number,
@@ -192,6 +193,8 @@ def main() -> None:
     worker = Worker(pipe, models)
     pipe.send({"event": "ready", "models": models.names()})
     threading.Thread(target=models.watch, name="watch", daemon=True).start()
+    patience = options["patience"]
+    threading.Thread(target=_end_if_stuck, args=(models, pipe, patience), daemon=True).start()
     worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
 
@@ -202,6 +205,21 @@ def _end_with_front(connection: socket.socket) -> None:
     poll.register(connection, 0)  # only that the other end is closed
     poll.poll()
     os._exit(0)  # nobody is there who would read an answer
+
+
+def _end_if_stuck(models: Any, pipe: Pipe, patience: float) -> None:
+    """End this process when a model does not come to an end: nothing else stops TensorFlow.
+
+    Args:
+        models: a `repository.Models`.
+        pipe: to the front, which starts another process.
+        patience: seconds that a call may run on when nobody waits for it any more.
+    """
+    while not (name := models.stuck(patience)):
+        time.sleep(min(1.0, patience))
+    text = f"{name}: a call runs on {patience:g} s after the last one who waited for it has left"
+    pipe.send({"event": "log", "text": f"{text}; the model process ends"})
+    os._exit(1)
 
 
 def _start_tensorflow() -> None:
