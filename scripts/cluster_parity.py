@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""Train the same recipes on one device, replicas and workers, and compare what they have learnt.
+
+    python scripts/cluster_parity.py --ways mirrored-2,mirrored-4,local-2,local-3,ray-2,slurm-2
+
+Weights may differ by 1e-4, losses by 1e-5. A way that is not possible here is said to have failed.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+# Few steps of small networks: what differs at all differs after the first. Batches are divided by
+# 2, 3 and 4. No dropout: every replica drops other units.
+RECIPES = {
+    "lenet": ["lenet", "--batch-size", "60", "--epochs", "3"],
+    "resnet18": ["resnet18", "--set", "resize=32", "--set", "width=0.25", "--batch-size", "48"]
+    + ["--set", "learning_rate=0.01", "--epochs", "1", "--limit-steps", "8"],
+    "gru_lm": ["gru_lm", "--batch-size", "24", "--epochs", "1", "--limit-steps", "20"],
+    "transformer": ["transformer", "--set", "dropout_rate=0", "--batch-size", "60", "--epochs", "4"],
+}
+MOST_WEIGHTS, MOST_LOSS = 1e-4, 1e-5
+
+
+def words_of(way: str) -> tuple[list[str], list[str]]:
+    """Return what stands before the recipe and after it for a way such as "local-2"."""
+    kind, _, number = way.partition("-")
+    train = [sys.executable, "-m", "kerasd2l.cli"]
+    if kind == "one":
+        return [*train, "train"], ["--strategy", "one"]
+    if kind == "mirrored":
+        return [*train, "train"], ["--strategy", "mirrored", "--replicas", number]
+    wait = ["--sbatch", "wait="] if kind == "slurm" else []
+    return [*train, "launch", "--engine", kind, "--workers", number, *wait, "--", "train"], []
+
+
+def trained(way: str, recipe: str, folder: Path) -> dict[str, Any]:
+    """Train a recipe; return its weights, losses and seconds, or what went wrong."""
+    before, after = words_of(way)
+    words = [*before, *RECIPES[recipe], "--data", "builtin", "--seed", "1"]
+    words += ["--out", str(folder), *after]
+    begin = time.monotonic()
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - begin
+    summary = folder / "summary.json"
+    if process.returncode or not summary.exists():
+        lines = (process.stderr.strip() or process.stdout.strip()).splitlines()
+        return {"failed": f"exit code {process.returncode}: {' / '.join(lines[-3:])[-300:]}"}
+
+    from kerasd2l.export import load_model
+
+    model = load_model(folder / "model.keras")
+    metrics = json.loads(summary.read_text())["metrics"]
+    losses = {key: value for key, value in metrics.items() if key.endswith("_loss")}
+    return {"weights": model.get_weights(), "losses": losses, "seconds": seconds}
+
+
+def compare(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return the largest differences of two trainings, and whether they are small enough."""
+    if "failed" in other:
+        return {"ok": False, "failed": other["failed"]}
+    pairs = zip(one["weights"], other["weights"], strict=True)
+    weights = max(float(np.abs(a - b).max()) for a, b in pairs if a.size)
+    loss = max(abs(one["losses"][key] - other["losses"][key]) for key in one["losses"])
+    ok = weights <= MOST_WEIGHTS and loss <= MOST_LOSS
+    return {"ok": ok, "weights": weights, "loss": loss, "seconds": round(other["seconds"], 1)}
+
+
+@click.command()
+@click.option("--ways", default="mirrored-2,mirrored-4,local-2,local-3", show_default=True)
+@click.option("--recipes", default=",".join(RECIPES), show_default=True)
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the runs are left.")
+def main(ways: str, recipes: str, folder: Path | None) -> None:
+    """Print one JSON object a line; exit code 1 where something differs or fails."""
+    fine = True
+    with tempfile.TemporaryDirectory() as scratch:
+        root = folder or Path(scratch)
+        for recipe in recipes.split(","):
+            one = trained("one", recipe, root / f"{recipe}-one")
+            if "failed" in one:
+                raise click.ClickException(f"{recipe} on one device: {one['failed']}")
+            for way in ways.split(","):
+                found = compare(one, trained(way, recipe, root / f"{recipe}-{way}"))
+                fine &= found["ok"]
+                click.echo(json.dumps({"recipe": recipe, "way": way, **found}))
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()
