@@ -37,7 +37,7 @@ def make_strategy(
             logical CPU devices), "multi_worker" (the machines of `cluster`), or "auto": the first
             of multi_worker, mirrored, one that has something to share.
         replicas: int or None, how many replicas "mirrored" uses. None: all GPUs.
-        cluster: the parsed TF_CONFIG, or None.
+        cluster: from `cluster.find`, or None.
         rendezvous_timeout: float, seconds to wait for the peers.
         fingerprint: str, what must be the same on all workers: versions and configuration.
         say: (text) -> None, told who is still missing.
@@ -116,7 +116,7 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def _multi_worker(
     cluster, replicas, rendezvous_timeout, fingerprint, say
 ) -> tf.distribute.Strategy:
-    from kerasd2l.cluster.meeting import preflight
+    from kerasd2l.cluster.coordination import connect
 
     if cluster is None:
         raise StrategyError(
@@ -128,14 +128,16 @@ def _multi_worker(
             "`replicas` is for one machine: with multi_worker every worker uses all of its GPUs, "
             f"or one CPU device. Received: replicas={replicas}."
         )
-    preflight(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, log=say)
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(cluster.normalised()),
-        task_type=cluster.normalised_task[0],
-        task_id=cluster.normalised_task[1],
-        rpc_layer="grpc",
-    )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    which, of = cluster.gpu_share
+    gpus = tf.config.list_physical_devices("GPU")
+    if of > 1 and gpus:
+        if len(gpus) < of:
+            raise StrategyError(
+                f"{of} workers on this machine need {of} GPUs at least, it has {len(gpus)}. "
+                "Start fewer tasks on each machine."
+            )
+        tf.config.set_visible_devices(gpus[which::of], "GPU")
+    return connect(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, say=say)
 
 
 def _mirrored_devices(gpus: list, replicas: int | None) -> list[str]:
