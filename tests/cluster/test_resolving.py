@@ -9,9 +9,9 @@ from kerasd2l.cluster.resolving import find
 
 POD = {
     "KERASD2L_WORKERS": "3",
-    "KERASD2L_SERVICE": "lenet",
+    "KERASD2L_SERVICE": "digits",
     "JOB_COMPLETION_INDEX": "2",
-    "HOSTNAME": "lenet-2",
+    "HOSTNAME": "digits-2",
 }
 # As srun of Slurm 24.11 sets it in a task: five tasks on three nodes.
 STEP = {
@@ -53,24 +53,24 @@ def test_tf_config_comes_first():
     config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
     said = []
     found = find({**POD, **STEP, "TF_CONFIG": config}, say=said.append)
-    assert (found.rank, found.normalised()) == (1, cluster)
+    assert (found.rank, found.spec) == (1, cluster)
     assert said == ["TF_CONFIG: this is worker 0 (b:1), one of 2 workers"]
 
 
-@pytest.mark.parametrize("host", ["lenet-2", "lenet-2.lenet.default.svc.cluster.local"])
+@pytest.mark.parametrize("host", ["digits-2", "digits-2.digits.default.svc.cluster.local"])
 def test_a_pod_of_an_indexed_job(host):
     said = []
     found = find({**POD, "HOSTNAME": host}, say=said.append)
-    assert found.normalised() == {"worker": [f"lenet-{i}.lenet:2222" for i in range(3)]}
+    assert found.spec == {"worker": [f"digits-{i}.digits:2222" for i in range(3)]}
     assert (found.rank, found.gpu_share) == (2, (0, 1))
-    assert said == ["Kubernetes: this is worker 2 (lenet-2.lenet:2222), one of 3 workers"]
+    assert said == ["Kubernetes: this is worker 2 (digits-2.digits:2222), one of 3 workers"]
 
 
 def test_a_step_of_slurm():
     found = find(STEP)
     base = 12000 + 64 * 7
     hosts = ["n9", "n9", "n10", "n10", "gpu"]  # Slurm's order, not the alphabet's
-    assert found.normalised() == {"worker": [f"{h}:{base + i}" for i, h in enumerate(hosts)]}
+    assert found.spec == {"worker": [f"{h}:{base + i}" for i, h in enumerate(hosts)]}
     assert (found.rank, found.gpu_share) == (3, (1, 2))
     last = find({**STEP, "SLURM_PROCID": "4", "SLURM_NODEID": "2", "SLURM_LOCALID": "0"})
     assert last.gpu_share == (0, 1)
@@ -92,11 +92,11 @@ def test_another_step_has_other_ports():
         ({"TF_CONFIG": "{"}, r"^TF_CONFIG: TF_CONFIG is not valid JSON"),
         (without(POD, "JOB_COMPLETION_INDEX"), r"^Kubernetes: JOB_COMPLETION_INDEX .* not set"),
         (without(POD, JOB_COMPLETION_INDEX="x"), r"JOB_COMPLETION_INDEX must be a whole .*'x'"),
-        (without(POD, JOB_COMPLETION_INDEX="3", HOSTNAME="lenet-3"), r"expected 0 to 2.*index=3"),
+        (without(POD, JOB_COMPLETION_INDEX="3", HOSTNAME="digits-3"), r"expected 0 to 2.*index=3"),
         (without(POD, KERASD2L_WORKERS=""), r"KERASD2L_WORKERS must be a whole number.*''"),
         (without(POD, KERASD2L_WORKERS="0"), r"the cluster has none"),
         (without(POD, "KERASD2L_SERVICE"), r"KERASD2L_SERVICE is not set.*headless service"),
-        (without(POD, HOSTNAME="lenet-xyz"), r"must end with its index.*-2.*HOSTNAME=lenet-xyz"),
+        (without(POD, HOSTNAME="digits-xyz"), r"must end with its index.*-2.*HOSTNAME=digits-xyz"),
         (without(STEP, SLURM_PROCID="9"), r"^Slurm: expected SLURM_PROCID from 0 to 4.*9"),
         (without(STEP, SLURM_PROCID="?"), r"SLURM_PROCID must be a whole number.*'\?'"),
         (without(STEP, "SLURM_JOB_ID"), r"SLURM_JOB_ID must be a whole number.*not set"),
