@@ -9,9 +9,9 @@ from kerasd2l.cluster.resolving import find
 
 POD = {
     "KERASD2L_WORKERS": "3",
-    "KERASD2L_SERVICE": "digits",
+    "KERASD2L_SERVICE": "work",
     "JOB_COMPLETION_INDEX": "2",
-    "HOSTNAME": "digits-2",
+    "HOSTNAME": "work-2",
 }
 # As srun of Slurm 24.11 sets it in a task: five tasks on three nodes.
 STEP = {
@@ -27,8 +27,8 @@ STEP = {
 }
 
 
-def without(env, *names, **more):
-    return {key: value for key, value in env.items() if key not in names} | more
+def without(env, *gone, **more):
+    return {key: value for key, value in env.items() if key not in gone} | more
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_tf_config_comes_first():
     assert said == ["TF_CONFIG: this is worker 0 (b:1), one of 2 workers"]
 
 
-@pytest.mark.parametrize("host", ["digits-2", "digits-2.digits.default.svc.cluster.local"])
+@pytest.mark.parametrize("host", ["work-2", "work-2.work.default.svc.cluster.local"])
 def test_a_pod_of_an_indexed_job(host):
     said = []
     found = find({**POD, "HOSTNAME": host}, say=said.append)
-    assert found.spec == {"worker": [f"digits-{i}.digits:2222" for i in range(3)]}
+    assert found.spec == {"worker": [f"work-{i}.work:2222" for i in range(3)]}
     assert (found.rank, found.gpu_share) == (2, (0, 1))
-    assert said == ["Kubernetes: this is worker 2 (digits-2.digits:2222), one of 3 workers"]
+    assert said == ["Kubernetes: this is worker 2 (work-2.work:2222), one of 3 workers"]
 
 
 def test_a_step_of_slurm():
@@ -92,11 +92,11 @@ def test_another_step_has_other_ports():
         ({"TF_CONFIG": "{"}, r"^TF_CONFIG: TF_CONFIG is not valid JSON"),
         (without(POD, "JOB_COMPLETION_INDEX"), r"^Kubernetes: JOB_COMPLETION_INDEX .* not set"),
         (without(POD, JOB_COMPLETION_INDEX="x"), r"JOB_COMPLETION_INDEX must be a whole .*'x'"),
-        (without(POD, JOB_COMPLETION_INDEX="3", HOSTNAME="digits-3"), r"expected 0 to 2.*index=3"),
+        (without(POD, JOB_COMPLETION_INDEX="3", HOSTNAME="work-3"), r"expected 0 to 2.*index=3"),
         (without(POD, KERASD2L_WORKERS=""), r"KERASD2L_WORKERS must be a whole number.*''"),
         (without(POD, KERASD2L_WORKERS="0"), r"the cluster has none"),
         (without(POD, "KERASD2L_SERVICE"), r"KERASD2L_SERVICE is not set.*headless service"),
-        (without(POD, HOSTNAME="digits-xyz"), r"must end with its index.*-2.*HOSTNAME=digits-xyz"),
+        (without(POD, HOSTNAME="work-xyz"), r"must end with its index.*-2.*HOSTNAME=work-xyz"),
         (without(STEP, SLURM_PROCID="9"), r"^Slurm: expected SLURM_PROCID from 0 to 4.*9"),
         (without(STEP, SLURM_PROCID="?"), r"SLURM_PROCID must be a whole number.*'\?'"),
         (without(STEP, "SLURM_JOB_ID"), r"SLURM_JOB_ID must be a whole number.*not set"),
