@@ -65,8 +65,8 @@ def make_strategy(
         return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint, say)
     if cluster is not None:
         raise StrategyError(
-            f'strategy="{name}" would train the same model {cluster.size} times: TF_CONFIG names '
-            f"{cluster.size} workers. Say multi_worker or auto, or unset TF_CONFIG."
+            f'strategy="{name}" would train the same model {cluster.size} times: the environment '
+            f"names {cluster.size} workers. Say multi_worker or auto, or start one process."
         )
     if name == "one":
         if replicas not in (None, 1):
@@ -120,8 +120,8 @@ def _multi_worker(
 
     if cluster is None:
         raise StrategyError(
-            'strategy="multi_worker" needs TF_CONFIG with more than one worker. '
-            "`kerasd2l launch --workers 2 -- train ...` sets it for workers on this machine."
+            'strategy="multi_worker" needs TF_CONFIG with more than one worker, a task of srun or '
+            "of a Kubernetes Job. `kerasd2l launch --workers 2 -- train ...` starts local ones."
         )
     if replicas is not None:
         raise StrategyError(

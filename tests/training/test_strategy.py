@@ -45,12 +45,12 @@ def test_mirrored_uses_logical_devices_without_gpus(name, replicas, count):
             {"name": "mirrored", "replicas": 9},
             "9 logical CPU devices: TensorFlow already runs with",
         ),
-        ({"name": "multi_worker"}, "needs TF_CONFIG with more than one worker. `kerasd2l launch"),
+        ({"name": "multi_worker"}, "needs TF_CONFIG with more than one worker, a task of srun"),
         (
             {"name": "one", "cluster": TWO},
-            "train the same model 2 times: TF_CONFIG names 2 workers",
+            "train the same model 2 times: the environment names 2 workers",
         ),
-        ({"name": "mirrored", "cluster": TWO}, "Say multi_worker or auto, or unset TF_CONFIG"),
+        ({"name": "mirrored", "cluster": TWO}, "Say multi_worker or auto, or start one process"),
         ({"name": "multi_worker", "cluster": TWO, "replicas": 2}, "`replicas` is for one machine"),
     ],
 )
