@@ -27,7 +27,6 @@ import tensorflow as tf
 
 # The only way to set the service's times, and to its store of keys and values; nothing of it is
 # in the public API. tests/cluster/test_multiworker.py fails where it has gone.
-from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.python.eager import context
 
 from kerasd2l.cluster.cluster import Cluster, ClusterError, Task, split_address
@@ -35,7 +34,7 @@ from kerasd2l.cluster.meeting import meet
 from kerasd2l.cluster.watch import Watch
 
 _HEARTBEAT = 15_000  # milliseconds; measured: a frozen peer is an error after 0.9 to 1.5 of it
-_START = 20.0  # seconds that TensorFlow gets at least, when the workers have met late
+_START = 30.0  # seconds that TensorFlow gets at least, when the workers have met late
 _KEY = "kerasd2l/worker/"
 _TASK = re.compile(r"/job:(\w+)(?:/replica:0)?/task:(\d+)")
 
@@ -95,7 +94,7 @@ def lost_tasks(error: Exception, cluster: Cluster) -> list[Task]:
     if not names and "remote target" in text:
         # "remote target A ... {A says: remote target B ...}": the innermost is the one that died.
         names = _TASK.findall(text)[-1:]
-    if not names and "CoordinationService/" in text:
+    if not names and "CoordinationService/Heartbeat" in text:
         return [cluster.tasks[0]]  # where the service runs
     known = {(task.type, str(task.index)): task for task in cluster.tasks}
     return [known[name] for name in dict.fromkeys(names) if name in known]
@@ -110,7 +109,7 @@ def cluster_of(strategy: tf.distribute.Strategy) -> Cluster:
 def _configure(cluster: Cluster, timeout: float) -> None:
     first = cluster.tasks[0]
     jobs = [
-        coordination_config_pb2.CoordinatedJob(name=kind, num_tasks=len(addresses))
+        context.coordination_config_pb2.CoordinatedJob(name=kind, num_tasks=len(addresses))
         for kind, addresses in cluster.spec.items()
     ]
     context.context().configure_coordination_service(
@@ -129,8 +128,14 @@ def _compare(cluster: Cluster, fingerprint: str, timeout: float) -> None:
     store.set_config_key_value(f"{_KEY}{cluster.rank}", json.dumps(own))
     differing = []
     for task in cluster.peers:
-        theirs = json.loads(store.get_config_key_value(f"{_KEY}{task.rank}", milliseconds))
-        how = _difference(own, theirs)
+        try:
+            theirs = store.get_config_key_value(f"{_KEY}{task.rank}", milliseconds)
+        except tf.errors.DeadlineExceededError:
+            raise ClusterError(
+                f"{task} has not said within {timeout:.0f} s what it runs: it is gone or frozen, "
+                "or its kerasd2l is an older one. Start all workers again."
+            ) from None
+        how = _difference(own, json.loads(theirs))
         if how:
             differing.append(f"{task} {how}")
     if differing:
