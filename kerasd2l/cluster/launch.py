@@ -236,7 +236,7 @@ class _Group:
 
     def speaks_of_downloads(self) -> bool:
         """Whether the worker that failed did so for want of a network."""
-        words = re.compile("download|resolv|network|unreachable", re.IGNORECASE)
+        words = re.compile("download|name resolution|unreachable", re.IGNORECASE)
         return self.failed is not None and bool(words.search(self.failed.tail()))
 
     def say(self, text: str) -> None:
@@ -279,8 +279,8 @@ class _Group:
         while not signals.received:
             codes = {worker.rank: worker.code for worker in self.workers}
             failed = [worker for worker in self.workers if codes[worker.rank]]
-            if failed:  # of several at once, the one that says more
-                return min(failed, key=lambda worker: codes[worker.rank] in RETRYABLE)
+            if failed:  # of several at once, the one that says more, or was the first
+                return min(failed, key=lambda w: (codes[w.rank] in RETRYABLE, not w.by_signal))
             if all(code == 0 for code in codes.values()):
                 return None
             time.sleep(_POLL)

@@ -164,3 +164,21 @@ time.sleep(60)
 def test_an_unknown_network_is_refused():
     with pytest.raises(ValueError, match=r"`network` must be isolated or host\. Received: .*mine"):
         launching.launch(["run"], workers=2, env={}, network="mine")
+
+
+@needs_namespaces
+def test_a_download_that_fails_for_want_of_a_network_is_explained(tmp_path):
+    program = "import sys; sys.exit('Error: cannot download a.gz: Failed to resolve github.com')"
+    err = io.BytesIO()
+    code = launching.launch(
+        ["run"],
+        workers=2,
+        program=(sys.executable, "-c", program),
+        env=os.environ,
+        log_dir=tmp_path,
+        stdout=io.BytesIO(),
+        stderr=err,
+    )
+    assert code == 1
+    assert "the workers had no network" in err.getvalue().decode()
+    assert "or give --network host" in err.getvalue().decode()
