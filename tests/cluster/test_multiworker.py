@@ -62,18 +62,20 @@ def on_one(path, epochs):
 
 
 @pytest.mark.slow
-def test_launch_equals_one_device_and_prints_one_object(one, tmp_path):
+@pytest.mark.parametrize("workers", [2, 3])
+def test_launch_equals_one_device_and_prints_one_object(one, tmp_path, workers):
     path = tmp_path / "run"
-    launch = ["launch", "--workers", 2, "--"]
+    launch = ["launch", "--workers", workers, "--"]
     code, out, err = finish(start(*launch, *TRAIN, "--epochs", 3, "--out", path, "--json"))
     assert code == 0, err
     (line,) = out.splitlines()
     summary = json.loads(line)
-    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", 2)
+    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", workers)
     assert summary["examples"] == one[1]["examples"] == {"train": 1437, "test": 360}
     assert summary["metrics"] == pytest.approx(one[1]["metrics"], abs=1e-5)
     assert small.difference(model_of(path), model_of(one[0])) < 1e-4
-    assert {log.name for log in (path / "logs").iterdir()} == {"worker-0.log", "worker-1.log"}
+    logs = {log.name for log in (path / "logs").iterdir()}
+    assert logs == {f"worker-{rank}.log" for rank in range(workers)}
 
 
 def wait_for_checkpoint(path, step, process):
