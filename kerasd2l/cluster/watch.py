@@ -41,7 +41,10 @@ class Watch:
 
     def __enter__(self) -> Watch:
         line = [sys.executable, "-S", "-E", __file__, self.task]
-        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout:
+            self.process.stdout.readline()  # now it watches
+            self.process.stdout.close()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -102,6 +105,7 @@ def main() -> None:
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
+        os.write(1, b"watching\n")
         trouble = watch(task["peers"], task["seconds"])
     except _Stop:
         for number in (signal.SIGTERM, signal.SIGINT):
