@@ -259,7 +259,9 @@ class _lost_peers:
         pass
 
     def __exit__(self, kind, error, traceback) -> None:
-        if self.strategy is None or type(error).__name__ not in _LOST_PEER:
+        if self.strategy is None or error is None:
+            return
+        if type(error).__name__ not in _LOST_PEER and "Collective ops is aborted" not in str(error):
             return
         from kerasd2l.cluster.coordination import cluster_of, lost_tasks
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 _ROUND = 1.0  # seconds between two looks
 _ANSWER = 3.0  # seconds that a server may take for its first bytes
 _GONE = 20.0  # seconds after which a peer that had answered and now refuses is taken for dead
+_HEED = 2.0  # seconds that our parent may take to end on a signal by itself
 _THERE = "is there"
 
 
@@ -40,7 +41,10 @@ class Watch:
 
     def __enter__(self) -> Watch:
         line = [sys.executable, "-S", "-E", __file__, self.task]
-        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.process.stdout:
+            self.process.stdout.readline()  # now it watches
+            self.process.stdout.close()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -87,14 +91,29 @@ def watch(peers: Mapping[str, tuple[str, int]], seconds: float) -> str:
             return ""
 
 
+class _Stop(Exception):
+    """SIGTERM or Ctrl-C has come: to our group, so that our parent has it too, and is deaf."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stop
+
+
 def main() -> None:
     """Watch as the argument says, and kill the parent if somebody is missing."""
     task = json.loads(sys.argv[1])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its parent
-    trouble = watch(task["peers"], task["seconds"])
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop)
+        os.write(1, b"watching\n")
+        trouble = watch(task["peers"], task["seconds"])
+    except _Stop:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        ended = select.select([sys.stdin], [], [], _HEED)[0]
+        trouble = "" if ended else "stopped while TensorFlow waited for the other workers"
     if trouble and os.getppid() == task["parent"]:
-        text = f"Error: {trouble}. Start all workers again.\n"
-        os.write(2, text.encode(errors="replace"))
+        os.write(2, f"Error: {trouble}. Start all workers again.\n".encode(errors="replace"))
         os.kill(task["parent"], signal.SIGKILL)
 
 

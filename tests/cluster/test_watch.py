@@ -1,5 +1,7 @@
 """The process that watches while TensorFlow starts."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,11 +14,14 @@ from kerasd2l.cluster import watch
 
 SETTINGS = b"\x00\x00\x18\x04\x00\x00\x00\x00\x00"  # of HTTP/2, as TensorFlow 2.21 begins
 HELD = """
-import ctypes, json, sys
+import ctypes, json, signal, sys
 from kerasd2l.cluster.watch import Watch
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: None)
 with Watch(json.loads(sys.argv[1]), float(sys.argv[2])):
     print("held", flush=True)
-    ctypes.PyDLL(None).sleep(60)  # with Python's lock, as TensorFlow does it
+    while True:
+        ctypes.PyDLL(None).sleep(60)  # with Python's lock, as TensorFlow does it
 """
 
 
@@ -69,6 +74,22 @@ def test_a_process_that_is_held_is_killed_with_the_name_of_the_missing(server):
         "Error: TensorFlow did not find all workers within 2 s: worker 2 (b:1) is not a TensorFlow "
         "worker: something else answers. Start all workers again.\n"
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_group_ends_a_process_that_is_deaf(server, number):
+    """As Ctrl-C on a terminal and scancel send it."""
+    line = [sys.executable, "-c", HELD, watch.json.dumps({"worker 1": server(SETTINGS)}), "60"]
+    process = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "held\n"
+    begin = time.monotonic()
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 10
+    assert process.returncode == -9
+    assert "stopped while TensorFlow waited for the other workers" in err
 
 
 def test_a_peer_that_goes_away_is_told_before_the_time_is_over(server, monkeypatch):
