@@ -4,7 +4,8 @@ The service runs in the first task (chief, or worker 0). Each worker sends heart
 threads of its own: a worker that is busy in Python is not lost. Measured with TF 2.21 on two cores,
 three workers, a collective in each step, heartbeat timeout 10 s:
 
-- kill -9 of the chief or of a worker: UnavailableError on every survivor after 0.1 to 0.2 s;
+- kill -9 of the chief or of a worker: UnavailableError on every survivor after 0.1 to 0.2 s if it
+  is just being read from; else as if it were frozen, since gRPC waits for it to come back;
 - SIGSTOP of a worker: UnavailableError after 8.7 to 10.3 s, which names the task;
 - SIGSTOP of the chief: DeadlineExceededError of "Heartbeat" after 10.8 s; `get_task_states` must
   not be asked then: it waits for ever;

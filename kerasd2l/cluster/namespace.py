@@ -55,7 +55,13 @@ class Network:
             )
         except (subprocess.SubprocessError, OSError) as error:
             raise NetworkError("this system lets this user make none") from error
-        folder = f"/proc/{self.holder.pid}/ns"
+        try:
+            self._open_spaces(f"/proc/{self.holder.pid}/ns")
+        except OSError as error:
+            self.close()
+            raise NetworkError(f"the namespace cannot be entered ({error})") from error
+
+    def _open_spaces(self, folder: str) -> None:
         for kind, name in ((_NEWUSER, "user"), (_NEWNET, "net")):  # the owner of the other first
             if os.readlink(f"{folder}/{name}") != os.readlink(f"/proc/self/ns/{name}"):
                 self.spaces.append((os.open(f"{folder}/{name}", os.O_RDONLY), kind))

@@ -209,24 +209,6 @@ def test_workers_with_other_commands_refuse_each_other(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ("{", "TF_CONFIG: TF_CONFIG is not valid JSON"),
-        ('{"cluster": {"worker": ["a:1", "b:1"]}}', 'of 2 tasks but no "task"'),
-        (
-            '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
-            "Received twice: a:1",
-        ),
-    ],
-)
-def test_a_wrong_tf_config_is_a_usage_error(monkeypatch, config, message):
-    monkeypatch.setenv("TF_CONFIG", config)
-    result = CliRunner().invoke(main, TRAIN)
-    assert result.exit_code == 2
-    assert message in result.stderr
-
-
 def test_a_taken_port_is_a_usage_error(monkeypatch, tmp_path):
     addresses = addresses_of_two()
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
