@@ -221,7 +221,7 @@ def _final_codes(container: str) -> dict[str, Any]:
 def _container(job: Job, image: str, name: str, env: list[dict[str, str]]) -> dict[str, Any]:
     resources: dict[str, Any] = {"requests": {"cpu": "1", "memory": "2Gi"}}
     if job.gpus_per_worker:
-        resources["limits"] = {"nvidia.com/gpu": job.gpus_per_worker}
+        resources["limits"] = {"nvidia.com/gpu": str(job.gpus_per_worker)}
     mounts = [{"name": "shared", "mountPath": MOUNT}, {"name": "tmp", "mountPath": "/tmp"}]
     if job.gpus_per_worker > 1:  # NCCL
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})

@@ -6,8 +6,10 @@ between the workers is TensorFlow. Needs the extra `ray`. The launcher is the dr
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -92,8 +94,11 @@ def _connect(ray: Any, address: str) -> None:
             "the cluster, for example by: ray job submit -- kerasd2l launch --engine ray ..."
         )
     try:
+        if ":" in address:  # where nobody listens Ray would try for many minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EngineError(
             f"there is no Ray cluster at {address!r}: {first} Start one with `ray start --head`, "
@@ -231,8 +236,17 @@ class _Launch:
         if failures:
             rank, code = failures[0]
             log = self.token.parent / f"worker-{rank}.log"
-            self._say(f"worker {rank} ended with exit code {code}. Its log: {log}")
+            last = "" if rank == 0 else f", which ends with:\n{_tail(log)}"
+            self._say(f"worker {rank} ended with exit code {code}. Its log: {log}{last}")
             return code
         text = str(self.error or "no worker told how it ended").strip().splitlines()
         self._say(f"Ray gave up: {text[0] if text else type(self.error).__name__}")
         return 1
+
+
+def _tail(log: Path, lines: int = 10) -> str:
+    with open(log, "rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 64 * 1024))
+        text = file.read().decode("utf8", errors="replace")
+    return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])

@@ -48,11 +48,10 @@ class Board:
         self.codes: dict[int, int] = {}
         self.failures: list[tuple[int, int]] = []
 
-    async def begin(self) -> int:
-        """Count a start of all workers; return which one it is, from 0."""
+    async def begin(self) -> None:
+        """Count a start of all workers."""
         self.attempt += 1
         self.codes, self.failures = {}, []
-        return self.attempt - 1
 
     async def write(self, stream: str, data: bytes) -> None:
         """Take output: stream is "stdout" or "stderr"."""
@@ -100,14 +99,17 @@ class Workers(BackendConfig):
 
 class _Workers(Backend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        attempt = ray.get(backend_config.board.begin.remote())
+        ray.get(backend_config.board.begin.remote())
         addresses: list[str] = []
         while len(set(addresses)) < len(worker_group):  # two on one machine may get the same port
             addresses = worker_group.execute(_free_address)
         for rank in range(len(worker_group)):
             task = {"type": "worker", "index": rank}
-            config = {"cluster": {"worker": addresses}, "task": task, "attempt": attempt}
-            worker_group.execute_single(rank, _set_environment, {"TF_CONFIG": json.dumps(config)})
+            config = json.dumps({"cluster": {"worker": addresses}, "task": task})
+            alone = len(worker_group) == 1
+            worker_group.execute_single(
+                rank, _set_environment, {"TF_CONFIG": "" if alone else config}
+            )
 
 
 def train(config: Mapping[str, Any]) -> None:
@@ -157,12 +159,10 @@ class _Child:
         self.rank, self.board = rank, board
         self.log = logs / f"worker-{rank}.log"
         self.folder = folder if Path(folder).is_dir() else None
-        again = json.loads(os.environ["TF_CONFIG"]).get("attempt", 0)
-        words = job.with_resume() if again else job.command
-        if job.workers == 1:
-            os.environ.pop("TF_CONFIG")
+        attempt = ray.get(board.endings.remote())[2]
+        words = job.with_resume() if attempt > 1 else job.command
         self.line = [sys.executable, "-m", "kerasd2l.cli", *words]
-        self.title = f"attempt {again + 1} of {job.max_restarts + 1}"
+        self.title = f"attempt {attempt} of {job.max_restarts + 1}"
 
     def run(self) -> int:
         """Return the exit code, 128 + n after death by signal n."""

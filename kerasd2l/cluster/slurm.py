@@ -72,7 +72,7 @@ def script(
     settings = {
         "job-name": job.name,
         "ntasks": str(job.workers),
-        "output": f"{_plain(job.out)}/logs/slurm-%j.log",
+        "output": job.out.replace("%", "%%") + "/logs/slurm-%j.log",
         "open-mode": "append",
         "requeue": "",
         "signal": f"B:USR1@{SECONDS_TO_SAVE}",

@@ -1,4 +1,4 @@
-"""A Slurm of one's own for tests: Debian's munged, slurmctld and two slurmd, in a folder.
+"""A Slurm of one's own for tests: Debian's munged, slurmctld and slurmd, in a folder.
 
 Nobody else's Slurm is touched: other ports, other sockets, SLURM_CONF in the environment.
 """
@@ -42,7 +42,8 @@ ReturnToService=2
 SlurmdTimeout=30
 KillWait=10
 InactiveLimit=0
-NodeName=node[0-1] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports[1]}-{ports[2]}] CPUs=2
+NodeName=localhost NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4
+SlurmdParameters=config_overrides
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -95,24 +96,19 @@ class Slurm:
 
 
 def _ports():
-    """Return three free ports, the last two beside each other."""
-    with contextlib.ExitStack() as stack:
-        while True:
-            socks = [stack.enter_context(socket.socket()) for _ in range(3)]
-            socks[0].bind(("127.0.0.1", 0))
-            socks[1].bind(("127.0.0.1", 0))
-            port = socks[1].getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                socks[2].bind(("127.0.0.1", port + 1))
-                return [sock.getsockname()[1] for sock in socks]
+    """Return two free ports."""
+    with socket.socket() as one, socket.socket() as two:
+        for sock in (one, two):
+            sock.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
 
 
 @contextlib.contextmanager
 def slurm(folder: Path):
-    """Start a Slurm of two nodes with two cores each; end it."""
+    """Start a Slurm of one node, localhost, with four slots; end it."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
-    for name in ("state", "spool-node0", "spool-node1"):
+    for name in ("state", "spool-localhost"):
         (folder / name).mkdir()
     conf = folder / "slurm.conf"
     host = socket.gethostname().partition(".")[0]
@@ -124,8 +120,7 @@ def slurm(folder: Path):
     munge = ["munged", "--foreground", "--force", f"--key-file={key}"]
     munge += [f"--socket={folder}/munge.socket", f"--pid-file={folder}/munge.pid"]
     munge += [f"--log-file={folder}/munge.log", f"--seed-file={folder}/munge.seed"]
-    lines = [munge, ["slurmctld", "-D", "-i"]]
-    lines += [["slurmd", "-D", "-N", f"node{index}"] for index in range(2)]
+    lines = [munge, ["slurmctld", "-D", "-i"], ["slurmd", "-D", "-N", "localhost"]]
     processes = []
     try:
         for line in lines:
@@ -137,7 +132,7 @@ def slurm(folder: Path):
                 )
             time.sleep(1.0)
         until = time.monotonic() + 30
-        while cluster("sinfo", "-h", "-o", "%t %D", check=False).split() != ["idle", "2"]:
+        while cluster("sinfo", "-h", "-o", "%t %D", check=False).split() != ["idle", "1"]:
             assert time.monotonic() < until, cluster.logs()
             time.sleep(0.5)
         yield cluster

@@ -1,0 +1,223 @@
+"""`launch --engine slurm`: the script, and what a real Slurm does with it."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import textwrap
+import time
+
+import keras
+import pytest
+import slurm_cluster
+import small
+from click.testing import CliRunner
+
+from kerasd2l.cli import main
+from kerasd2l.cluster import slurm
+from kerasd2l.cluster.jobs import EngineError, Job, train_job
+
+CLI = [sys.executable, "-m", "kerasd2l.cli"]
+TRAIN = ["train", "lenet", "--data", "builtin", "--seed", "2"]
+
+# A worker of seconds: it says who it is, and saves and ends with 143 on SIGTERM.
+PROGRAM = """
+import os, pathlib, signal, sys, time
+out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+rank = os.environ["SLURM_PROCID"]
+
+def save(number, frame):
+    (out / f"saved-{rank}").touch()
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, save)
+with open(out / f"starts-{rank}", "a") as file:
+    file.write(" ".join(sys.argv[1:]) + "\\n")
+"""
+
+
+def preview(*words):
+    result = CliRunner().invoke(main, ["launch", "--engine", "slurm", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def directives(text):
+    lines = [line for line in text.splitlines() if line.startswith("#SBATCH ")]
+    return dict(line.removeprefix("#SBATCH --").partition("=")[::2] for line in lines)
+
+
+def test_the_script_says_what_was_asked(tmp_path):
+    path = tmp_path / "100% my run"
+    options = ["--workers", 3, "--nodes", 3, "--time", "1-02:00:00", "--partition", "gpu"]
+    options += ["--gpus-per-worker", 2, "--sbatch", "account=me", "--sbatch", "exclusive"]
+    text = preview(*options, "--dry-run", "--", *TRAIN, "--set", "a=b c", "--out", path)
+    assert directives(text) == {
+        "job-name": "kerasd2l-100-my-run",
+        "ntasks": "3",
+        "nodes": "3",
+        "gpus-per-task": "2",
+        "time": "1-02:00:00",
+        "partition": "gpu",
+        "output": f'"{tmp_path}/100%% my run/logs/slurm-%j.log"',
+        "open-mode": "append",
+        "requeue": "",
+        "signal": "B:USR1@90",
+        "account": "me",
+        "exclusive": "",
+    }
+    (line,) = [line for line in text.splitlines() if line.strip().startswith("srun ")]
+    words = shlex.split(line.replace("$resume", "").rstrip(" &"))
+    assert words[1:] == [
+        "--kill-on-bad-exit=1",
+        *CLI,
+        *["train", "lenet", "--data", "builtin", "--seed", "2"],
+        *["--set", "a=b c", "--out", str(path)],
+    ]
+    assert subprocess.run(["bash", "-n", "-c", text], check=False).returncode == 0
+    assert not path.exists()
+
+
+def test_own_options_of_sbatch_take_precedence():
+    text = slurm.script(train_job(TRAIN, workers=2), options={"signal": "B:USR1@300"})
+    assert directives(text)["signal"] == "B:USR1@300"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"options": {"a b": "1"}}, "long name such as account"),
+        ({"options": {"account": "x\nrm"}}, "a line break"),
+        ({"partition": "x\n#SBATCH --uid=0"}, "a line break"),
+    ],
+)
+def test_what_sbatch_could_not_have_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        slurm.script(train_job(TRAIN, workers=2), **options)
+
+
+def test_without_sbatch_the_script_stays(tmp_path):
+    job = train_job([*TRAIN, "--out", str(tmp_path / "run")], workers=2)
+    with pytest.raises(EngineError, match="no-such-sbatch is not here"):
+        slurm.submit(slurm.script(job), job, sbatch="no-such-sbatch")
+    assert (tmp_path / "run/logs/job.sbatch").read_text() == slurm.script(job)
+
+
+def test_a_folder_that_holds_a_run_is_not_submitted_again(tmp_path):
+    (tmp_path / "config.json").touch()
+    job = train_job([*TRAIN, "--out", str(tmp_path)], workers=2)
+    with pytest.raises(ValueError, match="already holds a run. Give --resume"):
+        slurm.submit(slurm.script(job), job)
+    again = Job((*job.command, "--resume"), workers=2)
+    with pytest.raises(EngineError, match="not here"):
+        slurm.submit(slurm.script(again), again, sbatch="no-such-sbatch")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    if reason := slurm_cluster.missing():
+        pytest.skip(reason)
+    with slurm_cluster.slurm(tmp_path_factory.mktemp("slurm")) as running:
+        yield running
+
+
+@pytest.fixture
+def submit(cluster, tmp_path):
+    """Submit a job of two workers that run PROGRAM and `body`; return its number and folder."""
+    script = tmp_path / "program.py"
+    path = tmp_path / "run"
+
+    def submit(body, restarts=0, **options):
+        script.write_text(PROGRAM + body)
+        command = ("train", "lenet", "--out", str(path))
+        job = Job(command, workers=2, max_restarts=restarts)
+        text = slurm.script(job, program=(sys.executable, str(script)), **options)
+        (path / "logs").mkdir(parents=True)
+        file = path / "logs/job.sbatch"
+        file.write_text(text)
+        return cluster("sbatch", "--parsable", str(file)).strip()
+
+    submit.path = path
+    submit.log = lambda: "".join(file.read_text() for file in (path / "logs").glob("*.log"))
+    return submit
+
+
+def test_slurm_starts_both_again_after_a_failure(cluster, submit):
+    number = submit(
+        """
+if rank == "1" and len((out / "starts-1").read_text().splitlines()) == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+if "--resume" not in sys.argv:
+    time.sleep(60)
+""",
+        restarts=2,
+    )
+    assert cluster.wait(number, {"COMPLETED", "FAILED"}, 60) == "COMPLETED", submit.log()
+    for rank in range(2):
+        first, second = (submit.path / f"starts-{rank}").read_text().splitlines()
+        assert first == f"train lenet --out {submit.path}"
+        assert second == f"train --resume lenet --out {submit.path}"
+    assert "starting all again (1 of 2)" in submit.log()
+
+
+@pytest.mark.slow
+def test_slurm_does_not_try_again_what_would_come_again(cluster, submit):
+    number = submit("sys.exit(3)", restarts=2)
+    assert cluster.wait(number, {"COMPLETED", "FAILED"}, 60) == "FAILED"
+    assert len((submit.path / "starts-0").read_text().splitlines()) == 1
+    assert "ExitCode=3:0" in cluster("scontrol", "show", "job", number)
+
+
+@pytest.mark.slow
+def test_a_cancelled_job_saves_and_does_not_come_back(cluster, submit):
+    number = submit("time.sleep(120)")
+    until = time.monotonic() + 30
+    while not (submit.path / "starts-1").exists():
+        assert time.monotonic() < until, submit.log()
+        time.sleep(0.2)
+    cluster("scancel", number)
+    assert cluster.wait(number, {"COMPLETED", "FAILED", "CANCELLED"}, 60) == "CANCELLED"
+    until = time.monotonic() + 30
+    while not all((submit.path / f"saved-{rank}").exists() for rank in range(2)):
+        assert time.monotonic() < until, submit.log()
+        time.sleep(0.2)
+    time.sleep(5)
+    assert cluster.state(number) == "CANCELLED"
+    assert len((submit.path / "starts-0").read_text().splitlines()) == 1
+
+
+# Until the workers know Slurm's variables by themselves.
+SHIM = """
+import json, os, runpy, sys
+addresses = [f"localhost:{int(os.environ['SLURM_JOB_ID']) % 1000 * 2 + 21000 + i}" for i in (0, 1)]
+task = {"type": "worker", "index": int(os.environ["SLURM_PROCID"])}
+os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+os.execv(sys.executable, [sys.executable, "-m", "kerasd2l.cli", *sys.argv[1:]])
+"""
+
+
+def launched(cluster, *words):
+    """Submit by the command; return the number of the job."""
+    done = subprocess.run(
+        [*CLI, "launch", "--engine", "slurm", "--workers", "2", *map(str, words)],
+        env=cluster.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """The same training in two local workers."""
+    path = tmp_path_factory.mktemp("local") / "run"
+    line = [*CLI, "launch", "--workers", "2", "--", *TRAIN, "--epochs", "3", "--out", str(path)]
+    subprocess.run(line, check=True, capture_output=True)
+    return path
+
+
+def weights(path):
+    return keras.saving.load_model(path / "model.keras", compile=False)
