@@ -140,9 +140,14 @@ def _local(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
     try:
         return start(list(command), workers=workers, env=os.environ, **chosen)
     except (ValueError, OSError) as error:
-        if "--json" in command:
-            print_json({"error": str(error), "exit_code": 1, "worker": None})
+        _tell(command, error)
         raise click.ClickException(str(error)) from error
+
+
+def _tell(command: tuple[str, ...], error: Exception) -> None:
+    """Print the one object of a command with --json."""
+    if "--json" in command:
+        print_json({"error": str(error), "exit_code": 1, "worker": None})
 
 
 def _job(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> Job:
@@ -168,6 +173,7 @@ def _ray(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> int
     except ray.ExtraMissing as error:
         raise usage_error(error, "--engine") from error
     except (EngineError, ValueError, OSError) as error:
+        _tell(command, error)
         raise click.ClickException(str(error)) from error
 
 

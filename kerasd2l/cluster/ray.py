@@ -6,21 +6,21 @@ between the workers is TensorFlow. Needs the extra `ray`. The launcher is the dr
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import signal
 import socket
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Mapping
-from contextlib import ExitStack, redirect_stdout, suppress
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
 from kerasd2l.cluster.jobs import EngineError, Job
+from kerasd2l.cluster.worker import write
 
 _PATIENCE = 10  # times a minute to wait for nodes
 
@@ -41,7 +41,8 @@ def launch(
     """Run the job on a Ray cluster until it has ended. Call it in the main thread.
 
     Worker 0 is also on the console; all have their logs in the folder "logs" of the run. Ctrl-C,
-    SIGTERM and a hang-up let all workers save and end, a second one ends them at once.
+    SIGTERM and a hang-up let all workers save and end, a second one ends them at once. Where the
+    command has `--json`, stdout gets one object, as from the local launcher.
 
     Args:
         job: what to train; its run folder must be on a disk that all nodes share.
@@ -121,10 +122,10 @@ class _Launch:
         self.ray, self.job, self.streams, self.token = ray, job, streams, token
         self.needs = {"CPU": cpus} | ({"GPU": job.gpus_per_worker} if job.gpus_per_worker else {})
         self.env = env
+        self.held: bytes | None = b"" if "--json" in job.command else None
         self.signals: list[int] = []
         self.error: BaseException | None = None
-        self.attempts = 0
-        self.told = 0.0
+        self.starts = 0
 
     def run(self) -> int:
         """Run it to the end; return the exit code."""
@@ -133,8 +134,7 @@ class _Launch:
         here = self.ray.get_runtime_context().get_node_id()
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, False)
         board = self.ray.remote(Board).options(num_cpus=0, scheduling_strategy=strategy).remote()
-        trainer = self._trainer(board)
-        thread = threading.Thread(target=self._fit, args=(trainer,), daemon=True)
+        thread = threading.Thread(target=self._fit, args=(self._trainer(board),), daemon=True)
         with ExitStack() as stack:
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name)
@@ -143,17 +143,19 @@ class _Launch:
             self._say_if_too_large()
             thread.start()
             stopped = False
-            while thread.is_alive():
-                self._write(self.ray.get(board.read.remote(0.5)))
+            while thread.is_alive() and len(self.signals) < 2:
+                self._take(self.ray.get(board.read.remote(0.5)))
                 if self.signals and not stopped:
                     self.ray.get(board.stop.remote())
                     stopped = True
-                if len(self.signals) > 1:
-                    self._say("ending all workers at once")
-                    return 128 + self.signals[0]
-                self._report(board)
-            self._write(self.ray.get(board.read.remote(0)))
-            return self._code(board)
+            self._take(self.ray.get(board.read.remote(0)))
+            code, error, rank = self._ending(*self.ray.get(board.endings.remote()))
+        if error:
+            self._say(error)
+        if self.held is not None:
+            told = json.dumps({"error": error, "exit_code": code, "worker": rank}) + "\n"
+            write(self.streams["stdout"], told.encode() if code else self.held)
+        return code
 
     def _trainer(self, board: Any) -> Any:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -199,13 +201,21 @@ class _Launch:
         self.signals.append(number)
 
     def _say(self, text: str) -> None:
-        self._write([("stderr", f"launch: {text}\n".encode())])
+        write(self.streams["stderr"], f"launch: {text}\n".encode())
 
-    def _write(self, lines: list[tuple[str, bytes]]) -> None:
+    def _take(self, lines: list[tuple[str, bytes]]) -> None:
+        """Show what worker 0 says; with --json its result is held back until all have ended."""
         for name, data in lines:
-            with suppress(OSError, ValueError):  # a closed pipe or file
-                self.streams[name].write(data)
-                self.streams[name].flush()
+            if name == "begin":
+                self.starts += 1
+                self.held = None if self.held is None else b""
+                if self.starts > 1:
+                    again = f"{self.starts - 1} of {self.job.max_restarts}"
+                    self._say(f"starting all {self.job.workers} again ({again})")
+            elif name == "stdout" and self.held is not None:
+                self.held += data
+            else:
+                write(self.streams[name], data)
 
     def _say_if_too_large(self) -> None:
         has = self.ray.cluster_resources()
@@ -216,37 +226,18 @@ class _Launch:
                     f"cluster has {has.get(name, 0):g} now. Waiting {_PATIENCE} minutes for more."
                 )
 
-    def _report(self, board: Any) -> None:
-        """Say that all start again, once each time."""
-        if time.monotonic() - self.told < 1:
-            return
-        self.told = time.monotonic()
-        _, _, attempt = self.ray.get(board.endings.remote())
-        if attempt > max(self.attempts, 1):
-            self._say(f"started all {self.job.workers} again ({attempt - 1})")
-        self.attempts = attempt
-
-    def _code(self, board: Any) -> int:
-        codes, failures, _ = self.ray.get(board.endings.remote())
-        done = len(codes) == self.job.workers and not any(codes.values())
-        if done:
-            return 0
+    def _ending(
+        self, codes: dict[int, int], failures: list[tuple[int, int, str]]
+    ) -> tuple[int, str | None, int | None]:
+        """Return exit code, error in words, and the worker that failed first."""
+        if len(codes) == self.job.workers and not any(codes.values()):
+            return 0, None, None
         if self.signals:
-            return 128 + self.signals[0]
+            code = 128 + self.signals[0]
+            return code, f"stopped by a signal, exit code {code}", None
         if failures:
-            rank, code = failures[0]
+            rank, code, said = failures[0]
             log = self.token.parent / f"worker-{rank}.log"
-            last = "" if rank == 0 else f", which ends with:\n{_tail(log)}"
-            self._say(f"worker {rank} ended with exit code {code}. Its log: {log}{last}")
-            return code
+            return code, f"{said}. Its log: {log}", rank
         text = str(self.error or "no worker told how it ended").strip().splitlines()
-        self._say(f"Ray gave up: {text[0] if text else type(self.error).__name__}")
-        return 1
-
-
-def _tail(log: Path, lines: int = 10) -> str:
-    with open(log, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 64 * 1024))
-        text = file.read().decode("utf8", errors="replace")
-    return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])
+        return 1, f"Ray gave up: {text[0] if text else type(self.error).__name__}", None

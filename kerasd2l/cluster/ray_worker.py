@@ -7,25 +7,25 @@ work; TensorFlow wants a process for itself. The process dies with the worker.
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import contextlib
+import io
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 import ray
 from ray.train.backend import Backend, BackendConfig
 
-from kerasd2l.cluster.jobs import Job
 from kerasd2l.cluster.launch import RETRYABLE
+from kerasd2l.cluster.namespace import Network
+from kerasd2l.cluster.worker import Worker
 
 _POLL = 0.5  # seconds
 
@@ -45,25 +45,29 @@ class Board:
         self.news = asyncio.Event()
         self.stopped = False
         self.attempt = 0
+        self.addresses: list[str] = []
         self.codes: dict[int, int] = {}
-        self.failures: list[tuple[int, int]] = []
+        self.failures: list[tuple[int, int, str]] = []
 
-    async def begin(self) -> None:
-        """Count a start of all workers."""
+    async def begin(self, addresses: list[str]) -> None:
+        """Note a start of all workers, and the address of each."""
         self.attempt += 1
-        self.codes, self.failures = {}, []
+        self.addresses, self.codes, self.failures = addresses, {}, []
+        await self.write("begin", b"")
+
+    async def begun(self) -> tuple[int, list[str]]:
+        """Return which start this is, from 1, and the addresses by rank."""
+        return self.attempt, self.addresses
 
     async def write(self, stream: str, data: bytes) -> None:
-        """Take output: stream is "stdout" or "stderr"."""
+        """Take output: stream is "stdout" or "stderr"; "begin" where all start."""
         self.lines.append((stream, data))
         self.news.set()
 
     async def read(self, seconds: float) -> list[tuple[str, bytes]]:
         """Return the output since the last time; wait for some."""
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.news.wait(), seconds)
-        except asyncio.TimeoutError:
-            pass
         self.news.clear()
         lines, self.lines = self.lines, []
         return lines
@@ -75,20 +79,20 @@ class Board:
     async def is_stopped(self) -> bool:
         return self.stopped
 
-    async def ended(self, rank: int, code: int) -> None:
-        """Note the exit code of a worker; the first failure is the one that counts."""
+    async def ended(self, rank: int, code: int, said: str) -> None:
+        """Note the exit code of a worker, and how it ended in words; the first failure counts."""
         self.codes[rank] = code
         if code:
-            self.failures.append((rank, code))
+            self.failures.append((rank, code, said))
 
-    async def endings(self) -> tuple[dict[int, int], list[tuple[int, int]], int]:
-        """Return exit codes by rank, failures in their order, and the number of starts."""
-        return self.codes, self.failures, self.attempt
+    async def endings(self) -> tuple[dict[int, int], list[tuple[int, int, str]]]:
+        """Return exit codes by rank, and the failures in their order."""
+        return self.codes, self.failures
 
 
 @dataclass
 class Workers(BackendConfig):
-    """Gives every worker its TF_CONFIG, as Ray's TensorFlow backend does, but without Keras 2."""
+    """Finds an address for every worker, as Ray's TensorFlow backend does."""
 
     board: Any = None
 
@@ -99,17 +103,10 @@ class Workers(BackendConfig):
 
 class _Workers(Backend):
     def on_start(self, worker_group: Any, backend_config: Any) -> None:
-        ray.get(backend_config.board.begin.remote())
         addresses: list[str] = []
         while len(set(addresses)) < len(worker_group):  # two on one machine may get the same port
             addresses = worker_group.execute(_free_address)
-        for rank in range(len(worker_group)):
-            task = {"type": "worker", "index": rank}
-            config = json.dumps({"cluster": {"worker": addresses}, "task": task})
-            alone = len(worker_group) == 1
-            worker_group.execute_single(
-                rank, _set_environment, {"TF_CONFIG": "" if alone else config}
-            )
+        ray.get(backend_config.board.begin.remote(addresses))
 
 
 def train(config: Mapping[str, Any]) -> None:
@@ -122,91 +119,73 @@ def train(config: Mapping[str, Any]) -> None:
     Raises:
         WorkerFailed: Ray starts all workers again.
     """
-    context = ray.train.get_context()
-    rank, board, job = context.get_world_rank(), config["board"], config["job"]
-    logs = Path(config["logs"])
+    rank = ray.train.get_context().get_world_rank()
+    board, job, logs = config["board"], config["job"], Path(config["logs"])
     if not (logs / config["token"]).exists():
-        node = ray.util.get_node_ip_address()
-        said = (
-            f"launch: worker {rank} on {node} does not see {logs}: --out must be on a disk that "
-            "all nodes share.\n"
+        text = (
+            f"worker {rank} on {ray.util.get_node_ip_address()} does not see {logs}: --out must "
+            "be on a disk that all nodes share"
         )
-        ray.get(board.write.remote("stderr", said.encode()))
-        _end(board, rank, 1)
-        ray.get(board.stop.remote())
+        _end_all(board, rank, 1, text)
         return
-    os.environ.update(config["env"])
-    code = _Child(rank, board, job, logs, config["folder"]).run()
-    _end(board, rank, code)
+    if Path(config["folder"]).is_dir():  # for other paths in the command
+        os.chdir(config["folder"])
+    attempt, addresses = ray.get(board.begun.remote())
+    task = {"type": "worker", "index": rank}
+    tf_config = {"cluster": {"worker": addresses}, "task": task} if job.workers > 1 else {}
+    worker = Worker(rank, logs / f"worker-{rank}.log")
+    worker.start(
+        [
+            sys.executable,
+            "-m",
+            "kerasd2l.cli",
+            *(job.with_resume() if attempt > 1 else job.command),
+        ],
+        {**os.environ, **config["env"], "TF_CONFIG": json.dumps(tf_config)},
+        f"attempt {attempt} of {job.max_restarts + 1}, on {ray.util.get_node_ip_address()}",
+        echo=rank == 0,
+        in_child=Network(isolated=False).in_child(),
+    )
+    worker.copy(*(cast(BinaryIO, _Stream(board, name)) for name in ("stdout", "stderr")))
+    code = _wait(worker, board)
     if not code or ray.get(board.is_stopped.remote()):
-        return
-    if code not in RETRYABLE and code < 128:
-        text = f"launch: worker {rank}: exit code {code} would come again; ending the others\n"
-        ray.get(board.write.remote("stderr", text.encode()))
-        ray.get(board.stop.remote())
-        return
-    raise WorkerFailed(f"worker {rank} ended with exit code {code}")
+        ray.get(board.ended.remote(rank, code, worker.error()))
+    elif code in RETRYABLE or worker.by_signal:
+        ray.get(board.ended.remote(rank, code, worker.error()))
+        raise WorkerFailed(worker.error())
+    else:
+        _end_all(board, rank, code, worker.error())
 
 
-def _end(board: Any, rank: int, code: int) -> None:
-    ray.get(board.ended.remote(rank, code))
+def _wait(worker: Worker, board: Any) -> int:
+    """Wait for the end of the process, which is told to save when all are; return its code."""
+    told = False
+    while worker.code is None:
+        time.sleep(_POLL)
+        if not told and ray.get(board.is_stopped.remote()):
+            worker.send(signal.SIGTERM)
+            told = True
+    worker.close()
+    return worker.code
 
 
-class _Child:
-    """The process of the training, its log, and for worker 0 the way to the console."""
+def _end_all(board: Any, rank: int, code: int, said: str) -> None:
+    """End the other workers too, and do not try again."""
+    text = f"launch: {said}; ending the others, since it would come again\n"
+    ray.get(board.write.remote("stderr", text.encode()))
+    ray.get(board.ended.remote(rank, code, said))
+    ray.get(board.stop.remote())
 
-    def __init__(self, rank: int, board: Any, job: Job, logs: Path, folder: str):
-        self.rank, self.board = rank, board
-        self.log = logs / f"worker-{rank}.log"
-        self.folder = folder if Path(folder).is_dir() else None
-        attempt = ray.get(board.endings.remote())[2]
-        words = job.with_resume() if attempt > 1 else job.command
-        self.line = [sys.executable, "-m", "kerasd2l.cli", *words]
-        self.title = f"attempt {attempt} of {job.max_restarts + 1}"
 
-    def run(self) -> int:
-        """Return the exit code, 128 + n after death by signal n."""
-        with open(self.log, "ab", buffering=0) as log:
-            place = f"worker {self.rank} on {ray.util.get_node_ip_address()}"
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            header = f"=== {place}, {self.title}, {stamp}: {' '.join(self.line)}\n"
-            log.write(header.encode())
-            target = subprocess.PIPE if self.rank == 0 else log
-            process = subprocess.Popen(
-                self.line,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=target,
-                stderr=target,
-                bufsize=0,
-                preexec_fn=_dies_with_parent(),
-            )
-            streams = (("stdout", process.stdout), ("stderr", process.stderr))
-            threads = [
-                threading.Thread(target=self._copy, args=(name, source, log), daemon=True)
-                for name, source in streams
-                if source
-            ]
-            for thread in threads:
-                thread.start()
-            self._wait(process)
-            for thread in threads:
-                thread.join(timeout=5.0)
-        code = process.returncode
-        return 128 - code if code < 0 else code
+class _Stream(io.RawIOBase):
+    """A stream whose other end is the console of the launcher."""
 
-    def _wait(self, process: subprocess.Popen) -> None:
-        told = False
-        while process.poll() is None:
-            time.sleep(_POLL)
-            if not told and ray.get(self.board.is_stopped.remote()):
-                process.send_signal(signal.SIGTERM)
-                told = True
+    def __init__(self, board: Any, name: str):
+        self.board, self.name_there = board, name
 
-    def _copy(self, name: str, source: IO[bytes], log: IO[bytes]) -> None:
-        while data := source.read(64 * 1024):
-            log.write(data)
-            ray.get(self.board.write.remote(name, data))
+    def write(self, data: Any) -> int:
+        ray.get(self.board.write.remote(self.name_there, bytes(data)))
+        return len(data)
 
 
 def _free_address() -> str:
@@ -214,16 +193,3 @@ def _free_address() -> str:
     with socket.socket() as sock:
         sock.bind(("", 0))
         return f"{ray.util.get_node_ip_address()}:{sock.getsockname()[1]}"
-
-
-def _set_environment(env: Mapping[str, str]) -> None:
-    os.environ.update(env)
-
-
-def _dies_with_parent() -> Callable[[], None] | None:
-    """Return what makes a child die with the worker, however that ends; None but on Linux."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl: Any = ctypes.CDLL(None).prctl
-    numbers: Sequence[Any] = [ctypes.c_ulong(number) for number in (1, signal.SIGKILL, 0, 0, 0)]
-    return lambda: prctl(*numbers)  # PR_SET_PDEATHSIG

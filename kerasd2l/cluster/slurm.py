@@ -28,7 +28,7 @@ code=0
 for attempt in $(seq 0 {restarts}); do
     resume={resume}
     if [ "$attempt" -gt 0 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ]; then resume=--resume; fi
-    srun --kill-on-bad-exit=1 {command} &
+    srun --distribution=block --kill-on-bad-exit=1 {command} &
     step=$!
     wait "$step"; code=$?
     if [ -n "$late" ]; then wait "$step"; code=$?; fi  # the trap ended the first wait

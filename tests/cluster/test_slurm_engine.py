@@ -1,11 +1,9 @@
 """`launch --engine slurm`: the script, and what a real Slurm does with it."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
-import textwrap
 import time
 
 import keras
@@ -19,6 +17,7 @@ from kerasd2l.cluster import slurm
 from kerasd2l.cluster.jobs import EngineError, Job, train_job
 
 CLI = [sys.executable, "-m", "kerasd2l.cli"]
+LONG = 400  # epochs: more than a minute
 TRAIN = ["train", "lenet", "--data", "builtin", "--seed", "2"]
 
 # A worker of seconds: it says who it is, and saves and ends with 143 on SIGTERM.
@@ -70,6 +69,7 @@ def test_the_script_says_what_was_asked(tmp_path):
     (line,) = [line for line in text.splitlines() if line.strip().startswith("srun ")]
     words = shlex.split(line.replace("$resume", "").rstrip(" &"))
     assert words[1:] == [
+        "--distribution=block",
         "--kill-on-bad-exit=1",
         *CLI,
         *["train", "lenet", "--data", "builtin", "--seed", "2"],
@@ -107,7 +107,7 @@ def test_without_sbatch_the_script_stays(tmp_path):
 def test_a_folder_that_holds_a_run_is_not_submitted_again(tmp_path):
     (tmp_path / "config.json").touch()
     job = train_job([*TRAIN, "--out", str(tmp_path)], workers=2)
-    with pytest.raises(ValueError, match="already holds a run. Give --resume"):
+    with pytest.raises(ValueError, match="already holds a run"):
         slurm.submit(slurm.script(job), job)
     again = Job((*job.command, "--resume"), workers=2)
     with pytest.raises(EngineError, match="not here"):
@@ -187,16 +187,6 @@ def test_a_cancelled_job_saves_and_does_not_come_back(cluster, submit):
     assert len((submit.path / "starts-0").read_text().splitlines()) == 1
 
 
-# Until the workers know Slurm's variables by themselves.
-SHIM = """
-import json, os, runpy, sys
-addresses = [f"localhost:{int(os.environ['SLURM_JOB_ID']) % 1000 * 2 + 21000 + i}" for i in (0, 1)]
-task = {"type": "worker", "index": int(os.environ["SLURM_PROCID"])}
-os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
-os.execv(sys.executable, [sys.executable, "-m", "kerasd2l.cli", *sys.argv[1:]])
-"""
-
-
 def launched(cluster, *words):
     """Submit by the command; return the number of the job."""
     done = subprocess.run(
@@ -221,3 +211,43 @@ def local(tmp_path_factory):
 
 def weights(path):
     return keras.saving.load_model(path / "model.keras", compile=False)
+
+
+@pytest.mark.slow
+@pytest.mark.multiworker
+def test_srun_needs_no_other_flag(cluster, local, tmp_path):
+    """`train` in two tasks finds the other by Slurm's variables: equal to two local workers."""
+    path = tmp_path / "run"
+    number = launched(cluster, "--time", "10", "--", *TRAIN, "--epochs", 3, "--out", path)
+    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 200)
+    log = (path / f"logs/slurm-{number}.log").read_text()
+    assert state == "COMPLETED", log
+    summary = json.loads((path / "summary.json").read_text())
+    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", 2)
+    assert small.difference(weights(path), weights(local)) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.multiworker
+@pytest.mark.timeout(600)
+def test_the_time_limit_saves_and_the_queue_brings_it_back(cluster, local, tmp_path):
+    """Slurm itself sends the signal before a limit of one minute, and starts the job again."""
+    path = tmp_path / "run"
+    words = [*TRAIN, "--epochs", LONG, "--out", path]
+    number = launched(cluster, "--time", "1", "--sbatch", "signal=B:USR1@20", "--", *words)
+    log = path / f"logs/slurm-{number}.log"
+    cluster.wait(number, {"PENDING", "COMPLETED", "FAILED", "TIMEOUT"}, 10)
+    cluster.wait(number, {"RUNNING"}, 60)
+    until = time.monotonic() + 150
+    while "saved before the time limit, back into the queue" not in log.read_text():
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(1)
+    assert "stopped at step" in log.read_text()
+    assert not (path / "summary.json").exists()
+    cluster("scontrol", "update", f"JobId={number}", "TimeLimit=10", "StartTime=now")
+    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 300)
+    assert state == "COMPLETED", log.read_text()
+    whole = tmp_path / "whole"
+    line = [*CLI, "launch", "--workers", "2", "--", *TRAIN, "--epochs", str(LONG)]
+    subprocess.run([*line, "--out", str(whole)], check=True, capture_output=True)
+    assert small.difference(weights(path), weights(whole)) == 0
