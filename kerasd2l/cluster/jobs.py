@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from kerasd2l.cluster.launch import with_out
@@ -50,6 +50,18 @@ class Job:
         """A name for schedulers, of the run folder: small letters, digits and dashes."""
         words = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(self.out).name.lower()).strip("-")
         return f"kerasd2l-{words or 'train'}"[:40].rstrip("-")
+
+    def from_anywhere(self) -> Job:
+        """Return the job whose run folder does not depend on where its workers start."""
+        words, out = list(self.command), str(Path(self.out).absolute())
+        for number, word in enumerate(words):
+            if word == "--out":
+                words[number + 1] = out
+                break
+            if word.startswith("--out="):
+                words[number] = f"--out={out}"
+                break
+        return replace(self, command=tuple(words))
 
     def with_resume(self) -> tuple[str, ...]:
         """Return the command that goes on from the newest checkpoint, or starts where none is."""

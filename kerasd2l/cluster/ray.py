@@ -64,7 +64,8 @@ def launch(
     """
     ray = _import_ray()
     job.check_new()
-    logs = Path(job.out).absolute() / "logs"
+    job = job.from_anywhere()
+    logs = Path(job.out) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     streams = {"stdout": stdout or sys.stdout.buffer, "stderr": stderr or sys.stderr.buffer}
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -212,12 +213,53 @@ def test_what_would_come_again_is_not_tried_again(tmp_path):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hides a folder from a node")
+def test_a_node_that_does_not_see_the_run_folder_is_named(tmp_path):
+    """The node has a file system of its own where the launcher has the run folder."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    join = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address}"
+    hidden = f"mount -t tmpfs none {shared} && exec {join} --num-cpus=2 --block"
+    node = subprocess.Popen(
+        ["unshare", "-m", "bash", "-c", hidden],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        words = ["--max-restarts", 1, "--", *TRAIN, "--out", shared / "run"]
+        code, out, err = finish(on_ray(cluster, *words, cpus=1))
+    finally:
+        os.killpg(node.pid, signal.SIGTERM)
+        node.wait(30)
+        cluster.shutdown()
+    assert code == 1, err
+    assert f"does not see {shared}/run/logs: --out must be on a disk that all nodes share" in err
+    assert "starting all" not in err
+    assert "does not see" in json.loads(out)["error"]
+
+
 def test_no_cluster_is_one_line(tmp_path):
     words = ["--engine", "ray", "--address", "127.0.0.1:1", "--workers", 2, "--", "train", "lenet"]
     code, out, err = finish(start(*words, "--out", tmp_path / "run"))
     assert (code, out) == (1, "")
     (line,) = err.splitlines()
     assert "there is no Ray cluster at '127.0.0.1:1'" in line and "ray start --head" in line
+
+
+def test_without_the_extra_it_is_named(tmp_path):
+    """A usage error: exit code 2."""
+    (tmp_path / "ray.py").write_text("raise ImportError('no module named ray')")
+    words = ["--engine", "ray", "--workers", 2, "--", "train", "lenet", "--out", tmp_path / "run"]
+    places = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    code, out, err = finish(start(*words, PYTHONPATH=places))
+    assert (code, out) == (2, "")
+    assert "pip install 'kerasd2l[ray]'" in " ".join(err.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_board_keeps_the_order_of_output_and_of_failures():
