@@ -17,7 +17,6 @@ from kerasd2l.cluster import slurm
 from kerasd2l.cluster.jobs import EngineError, Job, train_job
 
 CLI = [sys.executable, "-m", "kerasd2l.cli"]
-LONG = 400  # epochs: more than a minute
 TRAIN = ["train", "lenet", "--data", "builtin", "--seed", "2"]
 
 # A worker of seconds: it says who it is, and saves and ends with 143 on SIGTERM.
@@ -228,26 +227,58 @@ def test_srun_needs_no_other_flag(cluster, local, tmp_path):
 
 
 @pytest.mark.slow
+def test_slurm_tells_of_the_time_limit_and_starts_the_job_again(cluster, submit):
+    """Slurm's own signal, before a limit of a minute, which it may send up to a minute early."""
+    number = submit(
+        """
+if "--resume" not in sys.argv:
+    time.sleep(200)
+""",
+        time="1",
+        options={"signal": "B:USR1@20"},
+    )
+    until = time.monotonic() + 120
+    while "saved before the time limit, back into the queue" not in submit.log():
+        assert time.monotonic() < until, submit.log()
+        time.sleep(0.5)
+    assert all((submit.path / f"saved-{rank}").exists() for rank in range(2))
+    back(cluster, number)
+    assert cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 100) == "COMPLETED"
+    for rank in range(2):
+        starts = (submit.path / f"starts-{rank}").read_text().splitlines()
+        assert ["--resume" in line for line in starts] == [False, True]
+
+
+@pytest.mark.slow
 @pytest.mark.multiworker
-@pytest.mark.timeout(600)
-def test_the_time_limit_saves_and_the_queue_brings_it_back(cluster, local, tmp_path):
-    """Slurm itself sends the signal before a limit of one minute, and starts the job again."""
-    path = tmp_path / "run"
-    words = [*TRAIN, "--epochs", LONG, "--out", path]
-    number = launched(cluster, "--time", "1", "--sbatch", "signal=B:USR1@20", "--", *words)
+def test_a_training_that_is_requeued_gives_the_same_weights(cluster, tmp_path):
+    """The signal of the time limit in mid-training: saved, requeued, resumed."""
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    words = [*map(str, [*TRAIN, "--epochs", 60])]
+    number = launched(cluster, "--time", "30", "--", *words, "--out", path)
     log = path / f"logs/slurm-{number}.log"
-    cluster.wait(number, {"PENDING", "COMPLETED", "FAILED", "TIMEOUT"}, 10)
-    cluster.wait(number, {"RUNNING"}, 60)
     until = time.monotonic() + 150
+    while not list(path.glob("checkpoints/step-*.npz")):
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.1)
+    cluster("scancel", "--batch", "--signal=USR1", number)
     while "saved before the time limit, back into the queue" not in log.read_text():
         assert time.monotonic() < until, log.read_text()
-        time.sleep(1)
+        time.sleep(0.5)
     assert "stopped at step" in log.read_text()
     assert not (path / "summary.json").exists()
-    cluster("scontrol", "update", f"JobId={number}", "TimeLimit=10", "StartTime=now")
-    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 300)
+    back(cluster, number)
+    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 200)
     assert state == "COMPLETED", log.read_text()
-    whole = tmp_path / "whole"
-    line = [*CLI, "launch", "--workers", "2", "--", *TRAIN, "--epochs", str(LONG)]
-    subprocess.run([*line, "--out", str(whole)], check=True, capture_output=True)
+    line = [*CLI, "launch", "--workers", "2", "--", *words, "--out", str(whole)]
+    subprocess.run(line, check=True, capture_output=True)
     assert small.difference(weights(path), weights(whole)) == 0
+
+
+def back(cluster, number):
+    """Let a job that is back in the queue start at once: Slurm would wait for two minutes."""
+    cluster.wait(number, {"PENDING"}, 30)
+    until = time.monotonic() + 30
+    while cluster.state(number) == "PENDING" and time.monotonic() < until:
+        cluster("scontrol", "update", f"JobId={number}", "StartTime=now", check=False)
+        time.sleep(1)
