@@ -197,8 +197,8 @@ def _slurm(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
         raise click.ClickException(str(error)) from error
     click.echo(number)
     say(
-        f"launch: job {number} is in the queue; its log will be {job.out}/logs/slurm-{number}.log. "
-        f"scancel {number} saves and ends it."
+        f"launch: job {number} is in the queue; its logs will be slurm-{number}.log and "
+        f"worker-0.log, ... in {job.out}/logs. scancel {number} saves and ends it."
     )
     return 0
 

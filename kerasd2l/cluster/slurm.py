@@ -28,7 +28,8 @@ code=0
 for attempt in $(seq 0 {restarts}); do
     resume={resume}
     if [ "$attempt" -gt 0 ] || [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ]; then resume=--resume; fi
-    srun --distribution=block --kill-on-bad-exit=1 {command} &
+    srun --distribution=block --kill-on-bad-exit=1 --open-mode=append --output={log} \\
+        {command} &
     step=$!
     wait "$step"; code=$?
     if [ -n "$late" ]; then wait "$step"; code=$?; fi  # the trap ended the first wait
@@ -69,10 +70,11 @@ def script(
     Raises:
         ValueError: an option that sbatch could not have, a line break in one.
     """
+    logs = job.out.replace("%", "%%") + "/logs"
     settings = {
         "job-name": job.name,
         "ntasks": str(job.workers),
-        "output": job.out.replace("%", "%%") + "/logs/slurm-%j.log",
+        "output": f"{logs}/slurm-%j.log",
         "open-mode": "append",
         "requeue": "",
         "signal": f"B:USR1@{SECONDS_TO_SAVE}",
@@ -96,6 +98,7 @@ def script(
     body = _BODY.format(
         restarts=job.max_restarts,
         resume="--resume" if job.resumes else "",
+        log=shlex.quote(f"{logs}/worker-%t.log"),
         command=f"{shlex.join(words)} $resume {shlex.join(rest)}",
     )
     return "\n".join(["#!/bin/bash", *lines]) + "\n" + body

@@ -65,11 +65,13 @@ def test_the_script_says_what_was_asked(tmp_path):
         "account": "me",
         "exclusive": "",
     }
-    (line,) = [line for line in text.splitlines() if line.strip().startswith("srun ")]
+    (line,) = [line for line in text.replace("\\\n", "").splitlines() if " srun " in line]
     words = shlex.split(line.replace("$resume", "").rstrip(" &"))
     assert words[1:] == [
         "--distribution=block",
         "--kill-on-bad-exit=1",
+        "--open-mode=append",
+        f"--output={tmp_path}/100%% my run/logs/worker-%t.log",
         *CLI,
         *["train", "lenet", "--data", "builtin", "--seed", "2"],
         *["--set", "a=b c", "--out", str(path)],
@@ -218,9 +220,10 @@ def test_srun_needs_no_other_flag(cluster, local, tmp_path):
     """`train` in two tasks finds the other by Slurm's variables: equal to two local workers."""
     path = tmp_path / "run"
     number = launched(cluster, "--time", "10", "--", *TRAIN, "--epochs", 3, "--out", path)
-    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 200)
-    log = (path / f"logs/slurm-{number}.log").read_text()
+    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 300)
+    log = (path / "logs/worker-1.log").read_text()
     assert state == "COMPLETED", log
+    assert "epoch 3/3" in log
     summary = json.loads((path / "summary.json").read_text())
     assert (summary["strategy"], summary["replicas"]) == ("multi_worker", 2)
     assert small.difference(weights(path), weights(local)) == 0
@@ -254,10 +257,10 @@ if "--resume" not in sys.argv:
 def test_a_training_that_is_requeued_gives_the_same_weights(cluster, tmp_path):
     """The signal of the time limit in mid-training: saved, requeued, resumed."""
     path, whole = tmp_path / "run", tmp_path / "whole"
-    words = [*map(str, [*TRAIN, "--epochs", 60])]
+    words = [*map(str, [*TRAIN, "--epochs", 30])]
     number = launched(cluster, "--time", "30", "--", *words, "--out", path)
     log = path / f"logs/slurm-{number}.log"
-    until = time.monotonic() + 150
+    until = time.monotonic() + 240
     while not list(path.glob("checkpoints/step-*.npz")):
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.1)
@@ -265,10 +268,10 @@ def test_a_training_that_is_requeued_gives_the_same_weights(cluster, tmp_path):
     while "saved before the time limit, back into the queue" not in log.read_text():
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.5)
-    assert "stopped at step" in log.read_text()
+    assert "stopped at step" in (path / "logs/worker-0.log").read_text()
     assert not (path / "summary.json").exists()
     back(cluster, number)
-    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 200)
+    state = cluster.wait(number, {"COMPLETED", "FAILED", "TIMEOUT"}, 400)
     assert state == "COMPLETED", log.read_text()
     line = [*CLI, "launch", "--workers", "2", "--", *words, "--out", str(whole)]
     subprocess.run(line, check=True, capture_output=True)
