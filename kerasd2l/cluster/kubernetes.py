@@ -64,7 +64,8 @@ def manifests(job: Job, *, image: str, kind: str = "job", volume: str) -> list[d
             f"--out must lie on the volume, which is {MOUNT} in the workers. Received: {job.out}. "
             "Give a relative folder, such as runs/lenet."
         )
-    return {"job": _job, "tfjob": _tfjob, "trainjob": _trainjob}[kind](job, image, volume)
+    documents = {"job": _job, "tfjob": _tfjob, "trainjob": _trainjob}[kind](job, image, volume)
+    return [_policy(job), *documents]
 
 
 def as_yaml(documents: list[dict[str, Any]], line: str) -> str:
@@ -94,6 +95,23 @@ def write(folder: Path, job: Job, text: str) -> list[Path]:
     for name, content in contents.items():
         (folder / name).write_text(content)
     return [folder / name for name in contents]
+
+
+def _policy(job: Job) -> dict[str, Any]:
+    """A NetworkPolicy: nobody but the workers reaches their ports, which ask for no password."""
+    workers = {"matchLabels": _labels(job)}
+    spec = {
+        "podSelector": workers,
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": workers}]}],
+    }
+    about = {"name": job.name, "labels": _labels(job)}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": about,
+        "spec": spec,
+    }
 
 
 def _job(job: Job, image: str, volume: str) -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ TRAIN = ["train", "lenet", "--data", "builtin"]
 
 def manifests(*command, kind="job", volume="claim", **numbers):
     job = train_job([*TRAIN, *command], **{"workers": 3, **numbers})
-    return job, kubernetes.manifests(job, image="registry/kerasd2l:1", kind=kind, volume=volume)
+    documents = kubernetes.manifests(job, image="registry/kerasd2l:1", kind=kind, volume=volume)
+    assert documents[0]["kind"] == "NetworkPolicy"
+    return job, documents[1:]
 
 
 def launch(*words):
@@ -83,6 +85,21 @@ def test_a_tfjob_has_the_names_that_its_operator_looks_for():
 
 
 @pytest.mark.parametrize("kind", kubernetes.KINDS)
+def test_only_workers_reach_workers(kind):
+    """The policy is for the pods that have the labels which the template gives them."""
+    job = train_job([*TRAIN, "--out", "x"], workers=2)
+    policy, *rest = kubernetes.manifests(job, image="i", kind=kind, volume="claim")
+    chosen = policy["spec"]["podSelector"]["matchLabels"]
+    assert policy["spec"]["ingress"] == [{"from": [{"podSelector": {"matchLabels": chosen}}]}]
+    template = rest[-1 if kind != "trainjob" else 0]["spec"]
+    if kind == "tfjob":
+        template = template["tfReplicaSpecs"]["Worker"]
+    if kind == "trainjob":
+        template = template["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]
+    assert template["template"]["metadata"]["labels"] == chosen
+
+
+@pytest.mark.parametrize("kind", kubernetes.KINDS)
 def test_restarts_resume_and_one_try_does_not(kind):
     def words(**numbers):
         _, documents = manifests("--out", "x", kind=kind, **numbers)
@@ -140,13 +157,13 @@ def test_a_dollar_is_no_variable_of_kubernetes():
 def test_the_command_prints_or_writes(tmp_path):
     printed = launch("--image", "r/k:1", "--kind", "tfjob", "--", *TRAIN, "--out", "runs/a")
     assert printed.exit_code == 0, printed.output
-    (tfjob,) = yaml.safe_load_all(printed.stdout)
+    _, tfjob = yaml.safe_load_all(printed.stdout)
     assert (tfjob["apiVersion"], tfjob["kind"]) == ("kubeflow.org/v1", "TFJob")
     folder = tmp_path / "deploy"
     written = launch("--image", "r/k:1", "--out-dir", folder, "--", *TRAIN, "--out", "runs/a")
     assert written.stdout.split() == [str(folder / "kerasd2l-a.yaml"), str(folder / "Dockerfile")]
     kinds = [d["kind"] for d in yaml.safe_load_all((folder / "kerasd2l-a.yaml").read_text())]
-    assert kinds == ["Service", "Job"]
+    assert kinds == ["NetworkPolicy", "Service", "Job"]
     lines = (folder / "Dockerfile").read_text().splitlines()
     assert lines[1].startswith("FROM python:3") and lines[-1] == 'ENTRYPOINT ["kerasd2l"]'
 
