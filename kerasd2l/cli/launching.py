@@ -192,15 +192,15 @@ def _slurm(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
         click.echo(text, nl=False)
         return 0
     try:
-        number = slurm.submit(text, job)
+        number, code = slurm.submit(text, job)
     except (EngineError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(number)
     say(
-        f"launch: job {number} is in the queue; its logs will be slurm-{number}.log and "
+        f"launch: job {number} is submitted; its logs are slurm-{number}.log and "
         f"worker-0.log, ... in {job.out}/logs. scancel {number} saves and ends it."
     )
-    return 0
+    return code
 
 
 def _kubernetes(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> int:

@@ -104,13 +104,16 @@ def script(
     return "\n".join(["#!/bin/bash", *lines]) + "\n" + body
 
 
-def submit(text: str, job: Job, *, sbatch: str = "sbatch") -> str:
-    """Submit the script, a copy of which stays in the run folder; return the number of the job.
+def submit(text: str, job: Job, *, sbatch: str = "sbatch") -> tuple[str, int]:
+    """Submit the script, a copy of which stays in the run folder.
 
     Args:
         text: what `script` wrote.
         job: the same job.
         sbatch: str, the program.
+
+    Returns:
+        The number of the job; and 0, or with sbatch's option `wait` the exit code of the job.
 
     Raises:
         EngineError: there is no sbatch, or it refuses the script.
@@ -129,10 +132,11 @@ def submit(text: str, job: Job, *, sbatch: str = "sbatch") -> str:
             f"{sbatch} is not here: this machine cannot submit to Slurm. The script is {file}; "
             "take it to a login node, or see it with --dry-run."
         ) from None
-    if done.returncode:
+    number = done.stdout.strip().split(";")[0]
+    if not number:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise EngineError(f"Slurm refused the job: {said}. The script is {file}.")
-    return done.stdout.strip().split(";")[0]
+    return number, done.returncode
 
 
 def _plain(value: str) -> str:

@@ -1,6 +1,7 @@
 """A Slurm of one's own for tests: Debian's munged, slurmctld and slurmd, in a folder.
 
 Nobody else's Slurm is touched: other ports, other sockets, SLURM_CONF in the environment.
+`python tests/cluster/slurm_cluster.py COMMAND ...` runs a command in one.
 """
 
 import contextlib
@@ -8,6 +9,8 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -145,3 +148,9 @@ def slurm(folder: Path):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
             process.kill()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch, slurm(Path(scratch) / "slurm") as cluster:
+        done = subprocess.run(sys.argv[1:], env=cluster.env, check=False)
+    sys.exit(done.returncode)

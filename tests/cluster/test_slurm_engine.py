@@ -163,6 +163,16 @@ if "--resume" not in sys.argv:
 
 
 @pytest.mark.slow
+def test_waiting_gives_the_exit_code_of_the_job(cluster, tmp_path):
+    line = [*CLI, "launch", "--engine", "slurm", "--workers", "1", "--sbatch", "wait", "--"]
+    line += ["train", "lenet", "--set", "no_such=1", "--out", str(tmp_path)]
+    done = subprocess.run(line, env=cluster.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout.strip().isdigit()
+    assert "no_such" in (tmp_path / "logs/worker-0.log").read_text()
+
+
+@pytest.mark.slow
 def test_slurm_does_not_try_again_what_would_come_again(cluster, submit):
     number = submit("sys.exit(3)", restarts=2)
     assert cluster.wait(number, {"COMPLETED", "FAILED"}, 60) == "FAILED"
