@@ -75,7 +75,12 @@ def launch(
         token = logs / f"ray-{uuid.uuid4().hex[:8]}"  # also the folder of Ray's own notes
         token.mkdir()
         stack.callback(shutil.rmtree, token, ignore_errors=True)
-        return _Launch(ray, job, streams, cpus_per_worker, dict(env), token).run()
+        try:
+            return _Launch(ray, job, streams, cpus_per_worker, dict(env), token).run()
+        except ray.exceptions.RayError as error:
+            raise EngineError(
+                f"the Ray cluster is lost ({_first_line(error)}). Start again with --resume."
+            ) from error
 
 
 def _import_ray() -> Any:
@@ -101,11 +106,15 @@ def _connect(ray: Any, address: str) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (OSError, ValueError, RuntimeError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EngineError(
-            f"there is no Ray cluster at {address!r}: {first} Start one with `ray start --head`, "
-            "or give --address HOST:PORT, or --address local for one on this machine."
+            f"there is no Ray cluster at {address!r} ({_first_line(error)}). Start one with "
+            "`ray start --head`, or give --address HOST:PORT, or --address local for one on this "
+            "machine."
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class _Launch:
@@ -240,5 +249,5 @@ class _Launch:
             rank, code, said = failures[0]
             log = self.token.parent / f"worker-{rank}.log"
             return code, f"{said}. Its log: {log}", rank
-        text = str(self.error or "no worker told how it ended").strip().splitlines()
-        return 1, f"Ray gave up: {text[0] if text else type(self.error).__name__}", None
+        text = _first_line(self.error) if self.error else "no worker told how it ended"
+        return 1, f"Ray gave up: {text}", None

@@ -193,6 +193,20 @@ def test_sigterm_saves_in_all_workers_and_resume_goes_on(cluster, local, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_cluster_that_is_lost_ends_everything(tmp_path):
+    """Ray itself ends the launcher when its head does not answer any more."""
+    path = tmp_path / "run"
+    lost = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    process = on_ray(lost, "--", *TRAIN, "--epochs", 5000, "--out", path, cpus=1)
+    wait_for_step(path, 12, process)
+    lost.shutdown()
+    code, _, err = finish(process)
+    assert code not in (0, 2, 3), err
+    assert "Traceback" not in err
+    assert not trainings(path)
+
+
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_leaves_no_training_behind(cluster, tmp_path):
     path = tmp_path / "run"
     process = on_ray(cluster, "--", *TRAIN, "--epochs", 5000, "--out", path)
