@@ -168,12 +168,21 @@ class _Launch:
         return code
 
     def _trainer(self, board: Any) -> Any:
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
         from kerasd2l.cluster import ray_worker
 
         restarts = self.job.max_restarts
+        run_config: Any = RunConfig(  # the trainer's annotation is the older class of that name
+            name=self.token.name,
+            storage_path=str(self.token.parent),
+            failure_config=FailureConfig(
+                max_failures=restarts,
+                max_preemption_failures=restarts,
+                controller_failure_limit=_PATIENCE,
+            ),
+        )
         return DataParallelTrainer(
             ray_worker.train,
             train_loop_config={
@@ -190,15 +199,7 @@ class _Launch:
                 use_gpu=self.job.gpus_per_worker > 0,
                 resources_per_worker=self.needs,
             ),
-            run_config=RunConfig(
-                name=self.token.name,
-                storage_path=str(self.token.parent),
-                failure_config=FailureConfig(
-                    max_failures=restarts,
-                    max_preemption_failures=restarts,
-                    controller_failure_limit=_PATIENCE,
-                ),
-            ),
+            run_config=run_config,
         )
 
     def _fit(self, trainer: Any) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import ray
+from ray.train import get_context
 from ray.train.backend import Backend, BackendConfig
 
 from kerasd2l.cluster.launch import RETRYABLE
@@ -119,7 +120,7 @@ def train(config: Mapping[str, Any]) -> None:
     Raises:
         WorkerFailed: Ray starts all workers again.
     """
-    rank = ray.train.get_context().get_world_rank()
+    rank = get_context().get_world_rank()
     board, job, logs = config["board"], config["job"], Path(config["logs"])
     if not (logs / config["token"]).exists():
         text = (
