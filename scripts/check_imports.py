@@ -89,6 +89,7 @@ MAY_READ_ENVIRONMENT = {
     "cli/__init__.py",
     "cli/console.py",
     "cli/launching.py",
+    "cluster/ray_worker.py",  # the environment of a node of Ray
     "data/source.py",
     "training/small_steps.py",
 }

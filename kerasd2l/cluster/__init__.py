@@ -1,4 +1,4 @@
-"""Who the workers are (TF_CONFIG, Slurm, Kubernetes), how they meet, and the local launcher.
+"""Who the workers are (TF_CONFIG, Slurm, Kubernetes), how they meet, and who starts them.
 
 `import kerasd2l.cluster` loads no TensorFlow.
 """
