@@ -189,13 +189,17 @@ def time_over_sockets(schedule: Schedule, arrays: Sequence[np.ndarray]) -> float
         for sends in schedule:
             mine = [s for s in sends if s.source == worker]
             # Sent from copies: what comes in meanwhile must not change what goes out.
-            out = [(ends[worker, s.target][0], _bytes(arrays[worker], s).tobytes()) for s in mine]
+            out = [
+                (ends[worker, s.target][0], arrays[worker][s.start : s.stop].tobytes())
+                for s in mine
+            ]
             sender = threading.Thread(target=lambda out=out: [end.sendall(b) for end, b in out])
             sender.start()
             for send in [s for s in sends if s.target == worker]:
-                numbers = np.empty(send.stop - send.start, arrays[worker].dtype)
-                _read(ends[send.source, worker][1], memoryview(numbers).cast("B"))
-                _receive(send, numbers, arrays[worker])
+                array = arrays[worker]
+                room = bytearray((send.stop - send.start) * array.itemsize)
+                _read(ends[send.source, worker][1], memoryview(room))
+                _receive(send, np.frombuffer(room, array.dtype), array)
             sender.join()
 
     try:
@@ -228,10 +232,6 @@ def _receive(send: Send, numbers: np.ndarray, target: np.ndarray) -> None:
         target[send.start : send.stop] += numbers
     else:
         target[send.start : send.stop] = numbers
-
-
-def _bytes(array: np.ndarray, send: Send) -> np.ndarray:
-    return array[send.start : send.stop]
 
 
 def _read(end: socket.socket, view: memoryview) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kerasd2l.scratch.timing import best_seconds
+from kerasd2l.scratch.timing import Benchmark, best_seconds
 
 # What everybody should know, in seconds; the course notes have L1 at .5 ms, a million times it.
 LATENCIES = {
@@ -76,22 +76,22 @@ def stride_seconds(
     seconds = {}
     for stride in strides:
         view = array[:: stride // 4]
-        seconds[stride] = best_seconds(lambda view=view: view.max(), repeats=repeats) / len(view)
+        seconds[stride] = best_seconds(view.max, repeats=repeats) / len(view)
     return seconds
 
 
 @tf.function(jit_compile=True)
-def _walk(following: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+def _walk(following: tf.Tensor, steps: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """Go from place to place: no step can begin before the one before it has read its number."""
     return tf.while_loop(
         lambda i, place: i < steps,
         lambda i, place: (i + 1, following[place]),
-        (tf.constant(0), tf.constant(0)),
+        (tf.constant(0), start),
     )[1]
 
 
 def walk_seconds(
-    sizes: Sequence[int], *, steps: int = 300_000, repeats: int = 3, seed: int = 0
+    sizes: Sequence[int], *, steps: int = 50_000, repeats: int = 10, seed: int = 0
 ) -> dict[int, float]:
     """Return seconds per step of a walk through memory in random order, a cache line at a time.
 
@@ -102,22 +102,31 @@ def walk_seconds(
     Args:
         sizes: bytes of the arrays.
         steps: int, of a walk.
-        repeats: int, the best of so many.
+        repeats: int, walks, each from where the last one ended; the quickest counts.
         seed: int, of the order.
     """
-    random, line = np.random.default_rng(seed), CACHE_LINE // 4
+    random = np.random.default_rng(seed)
     seconds = {}
     with tf.device("CPU:0"):
+        count = tf.constant(steps)
         for size in sizes:
-            lines = max(2, size // CACHE_LINE)
-            order = random.permutation(lines)
-            following = np.zeros(lines * line, np.int32)
-            following[order * line] = np.roll(order, -1) * line
-            walk = tf.constant(following)
-            _walk(walk, tf.constant(min(lines, 1_000_000)))  # into the caches, as far as it fits
-            count = tf.constant(steps)
-            best = best_seconds(
-                lambda walk=walk, count=count: _walk(walk, count).numpy(), repeats=repeats
-            )
-            seconds[size] = best / steps
+            following = tf.constant(_round_trip(max(2, size // CACHE_LINE), random))
+            # Once through all of it: into the caches, as far as it fits.
+            place = _walk(following, tf.constant(min(len(following), 1_000_000)), tf.constant(0))
+            times = []
+            for _ in range(repeats):
+                with Benchmark() as benchmark:
+                    place = _walk(following, count, place)
+                    place.numpy()
+                times.append(benchmark.seconds)
+            seconds[size] = min(times) / steps
     return seconds
+
+
+def _round_trip(lines: int, random: np.random.Generator) -> np.ndarray:
+    """Return numbers of which the first in each line says where the next one is."""
+    numbers = CACHE_LINE // 4
+    order = random.permutation(lines) * numbers
+    following = np.zeros(lines * numbers, np.int32)
+    following[order] = np.roll(order, -1)
+    return following

@@ -65,7 +65,8 @@ def systolic_matmul(A: np.ndarray, B: np.ndarray, size: int | None = None) -> Sy
     if size is None:
         product, busy = _stream(A, B, np.ones((n, K)), np.ones((K, m)))
         return SystolicRun(product, len(busy), busy, n * m)
-    product, busy = np.zeros((n, m), np.result_type(A, B)), []
+    product = np.zeros((n, m), np.result_type(A, B))
+    blocks = []
     for top in range(0, n, size):
         for left in range(0, m, size):
             rows, columns = A[top : top + size], B[:, left : left + size]
@@ -76,9 +77,9 @@ def systolic_matmul(A: np.ndarray, B: np.ndarray, size: int | None = None) -> Sy
             )
             block, ticks = _stream(a, b, there_a, there_b)
             product[top : top + size, left : left + size] = block[: len(rows), : columns.shape[1]]
-            busy.append(ticks)
-    ticks = np.concatenate(busy)
-    return SystolicRun(product, len(ticks), ticks, size * size)
+            blocks.append(ticks)
+    busy = np.concatenate(blocks)
+    return SystolicRun(product, len(busy), busy, size * size)
 
 
 def _stream(A, B, real_A, real_B) -> tuple[np.ndarray, np.ndarray]:

@@ -68,12 +68,11 @@ def test_measurements_have_a_time_for_each_size():
 
 def test_the_walk_visits_every_line():
     """After as many steps as there are lines it is back at the start, and not before."""
-    lines = 16
-    order = np.random.default_rng(0).permutation(lines)
-    following = np.zeros(lines * 16, np.int32)
-    following[order * 16] = np.roll(order, -1) * 16
-    places = [int(memory_speed._walk(following, np.int32(n))) for n in range(lines + 1)]
+    lines, start = 16, np.int32(0)
+    following = memory_speed._round_trip(lines, np.random.default_rng(0))
+    places = [int(memory_speed._walk(following, np.int32(n), start)) for n in range(lines + 1)]
     assert places[0] == places[-1] == 0 and len(set(places)) == lines
+    assert all(place % 16 == 0 for place in places)  # 64 bytes apart
 
 
 def test_benchmark():
