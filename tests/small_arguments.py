@@ -252,7 +252,7 @@ SMALL_DEMOS = {
     "computational_performance/async_computation": {"size": 200, "batches": 5},
     "computational_performance/auto_parallelism": {"steps": 10, "repeats": 1},
     "computational_performance/memory_access": {"largest": 2**18, "steps": 2000},
-    "computational_performance/roofline": {"repeats": 1},
+    "computational_performance/roofline": {"length": 2**16, "repeats": 1},
     "computational_performance/multiple_gpus": {"epochs": 1},
     "computational_performance/sharded_transformer": {"num_devices": 2, "num_layers": 1},
     "computational_performance/step_cost": {"batches": "2,4", "repeats": 1},

@@ -74,31 +74,35 @@ def _draw_memory(strides: Any, walk: Any, caches: dict[str, int]):
     return figure
 
 
-def roofline(*, repeats: int = 5) -> Demo:
+def roofline(*, length: int = 2**24, repeats: int = 5) -> Demo:
     """Measure the two limits of this machine, and where operations stand between them.
 
     Section: "hardware". An operation that does f computations on each byte that it reads or writes
     gets at most min(peak, f * bandwidth). The peak is that of the largest product of matrices, the
-    bandwidth that of a copy; below this roof, y = x + 1 (1/8 of a computation a byte), a matrix by
-    a vector (1/2), and products of matrices n x n (n / 6), in float32.
+    bandwidth that of a copy of `length` numbers; below this roof, y = x + 1 (1/8 of a computation a
+    byte), a matrix by a vector (1/2), and products of matrices n x n (n / 6), in float32.
     Expected: the larger f, the more computations a second; none is far above the roof.
     Command: kerasd2l run roofline --out figures
     """
-    if repeats < 1:
-        raise ValueError(f"`repeats` must be at least 1. Received: repeats={repeats}.")
-    return Demo("hardware", lambda: _measure_roofline(repeats))
+    if repeats < 1 or length < 2**12:
+        raise ValueError(
+            "`repeats` must be at least 1, `length` 4096. "
+            f"Received: repeats={repeats}, length={length}."
+        )
+    return Demo("hardware", lambda: _measure_roofline(length, repeats))
 
 
-def _measure_roofline(repeats: int) -> DemoResult:
+def _measure_roofline(length: int, repeats: int) -> DemoResult:
     with tf.device(scratch.try_gpu()):
-        long = tf.ones(2**24)
-        wide, vector = tf.ones((4096, 4096)), tf.ones((4096, 1))
+        long = tf.ones(length)
+        side = int(length**0.5)
+        wide, vector = tf.ones((side, side)), tf.ones((side, 1))
         squares = {n: tf.eye(n) for n in (32, 128, 512, 1024)}
     # name -> computations, bytes, function, inputs
     operations: dict[str, tuple[float, float, Any, tuple]] = {
-        "copy": (0, 2 * 4 * 2**24, lambda x: tf.reverse(x, [0]), (long,)),
-        "x + 1": (2**24, 2 * 4 * 2**24, lambda x: x + 1, (long,)),
-        "matrix by vector": (2 * 4096**2, 4 * 4096**2, tf.linalg.matmul, (wide, vector)),
+        "copy": (0, 2 * 4 * length, lambda x: tf.reverse(x, [0]), (long,)),
+        "x + 1": (length, 2 * 4 * length, lambda x: x + 1, (long,)),
+        "matrix by vector": (2 * side**2, 4 * side**2, tf.linalg.matmul, (wide, vector)),
     }
     for n, square in squares.items():
         times = max(1, 2**26 // n**3)  # so that the call of a graph is a small part
