@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from kerasd2l import data, figures, scratch
 from kerasd2l._lazy import lazy
@@ -32,13 +32,15 @@ def multiple_gpus(
     learning_rate: float = 0.2,
     batch_size: int = 256,
     epochs: int = 10,
+    dtype: Literal["float32", "float64"] = "float32",
     seed: int = 0,
 ) -> Demo:
     """Train LeNet by hand on several devices, and beside it on one: the same numbers.
 
     Section: "multiple-gpus". split_batch, allreduce, parameters on every device; LeNet with 20 and
     50 channels, ReLU, weights from N(0, 0.01^2), SGD 0.2, batches of 256 (of all devices). Where
-    there are too few GPUs, the CPU counts as several devices.
+    there are too few GPUs, the CPU counts as several devices. Sums are rounded in another order on
+    several devices; hundreds of steps make that grow, which --set dtype=float64 shows.
     Expected: allreduce of [1, 1] and [2, 2] is [3, 3] on both; with --set source=files --set
     epochs=10 test accuracy 0.83-0.84 (d2l-zh notebooks), with one device and with two.
     Command: kerasd2l run multiple_gpus --set source=files --set epochs=10 --out figures
@@ -58,12 +60,21 @@ def multiple_gpus(
         devices = scratch.logical_devices(num_gpus)
         loaded = data.fashion_mnist.load(data.Source(source, seed=seed), batch_size=batch_size)
         shape = loaded.features["pixels"].shape
-        params = scratch.lenet_params(shape, len(loaded.assets["class_names"]), seed=seed)
+        start = scratch.lenet_params(shape, len(loaded.assets["class_names"]), seed=seed)
+        params = [p.astype(dtype) for p in start]
+
+        def batches(dataset: Any) -> Any:
+            """Leave out a last batch with fewer examples than devices."""
+            return ((tf.cast(X, dtype), y) for X, y in dataset if len(X) >= num_gpus)
+
         runs = {}
         for count in sorted({1, num_gpus}):
-            batches = ((b for b in loaded.epoch(i) if len(b[0]) >= count) for i in range(epochs))
             runs[count] = scratch.train_data_parallel(
-                batches, loaded.test, params, devices[:count], learning_rate
+                (batches(loaded.epoch(i)) for i in range(epochs)),
+                loaded.test.map(lambda X, y: (tf.cast(X, dtype), y)),
+                params,
+                devices[:count],
+                learning_rate,
             )
         return _compared(runs, devices)
 
