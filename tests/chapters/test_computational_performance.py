@@ -7,9 +7,6 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l import finding, models
-from kerasd2l.data import Source
-from kerasd2l.training import make_strategy, train
-from kerasd2l.training.fit import prepare
 
 
 def values(name, **arguments):
@@ -140,20 +137,6 @@ def test_resnet18_of_the_section():
         kernel = net.get_layer(name).kernel.numpy()
         assert kernel.std() == pytest.approx(0.01, rel=0.05) and abs(kernel.mean()) < 1e-3
     assert "stem_pool" not in [layer.name for layer in net.layers]
-
-
-@pytest.mark.slow
-def test_twice_the_batch_on_two_replicas_is_the_whole_batch_on_one(no_real_data):
-    """The scaled rate belongs to the batch, whatever shares it."""
-    small = {"width": 0.25, "depths": "1,1", "learning_rate": 0.01, "batch_size": 512}
-    weights = []
-    for strategy in (tf.distribute.get_strategy(), make_strategy("mirrored", replicas=2)):
-        recipe = finding.load("resnet18_replicas", **small)
-        data, model = prepare(recipe, Source("builtin", seed=0), strategy, seed=0)
-        train(model, data, epochs=1, strategy=strategy)
-        weights.append(model.get_weights())
-    for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-4)
 
 
 def test_parameter_server():
