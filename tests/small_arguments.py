@@ -7,6 +7,12 @@ of 1e-6 of the first step past the tolerance by the third.
 """
 
 SMALL_ARGUMENTS = {
+    "computational_performance/resnet18_replicas": {
+        "resize": 32,
+        "width": 0.125,
+        "depths": "1,1",
+        "learning_rate": 0.001,
+    },
     "computer_vision/fine_tuning": {
         "resize": 32,
         "width": 0.125,
@@ -242,6 +248,14 @@ SMALL_ARGUMENTS = {
 
 # Demos that train or measure for seconds; in their own size they are slow tests.
 SMALL_DEMOS = {
+    "computational_performance/hybridize": {"calls": 5},
+    "computational_performance/async_computation": {"size": 200, "batches": 5},
+    "computational_performance/auto_parallelism": {"steps": 10, "repeats": 1},
+    "computational_performance/memory_access": {"largest": 2**18, "steps": 2000},
+    "computational_performance/roofline": {"length": 2**16, "repeats": 1},
+    "computational_performance/multiple_gpus": {"epochs": 1},
+    "computational_performance/sharded_transformer": {"num_devices": 2, "num_layers": 1},
+    "computational_performance/step_cost": {"batches": "2,4", "repeats": 1},
     "computer_vision/transfer_experiment": {
         "examples": 8,
         "seeds": 1,

@@ -41,6 +41,7 @@ from kerasd2l.models.sequence.seq2seq import (
     seq2seq,
 )
 from kerasd2l.models.sequence.sequence_mlp import sequence_mlp
+from kerasd2l.models.sequence.sharding import transformer_layout
 from kerasd2l.models.sequence.skip_gram import SkipGram
 from kerasd2l.models.sequence.stepping import step_by_step
 from kerasd2l.models.sequence.textcnn import ConvolutionsOverTime, textcnn
@@ -215,6 +216,7 @@ __all__ = [
     "textcnn",
     "tied_mlp",
     "transformer",
+    "transformer_layout",
     "transition_block",
     "tv_loss",
     "unet",

@@ -1,4 +1,4 @@
-"""Where tensors live and what computes: the first GPU that is there, else the CPU."""
+"""Where tensors live and what computes: GPUs that are there, else the CPU, once or often."""
 
 from __future__ import annotations
 
@@ -44,3 +44,40 @@ def try_all_gpus() -> list[str]:
         True
     """
     return [f"GPU:{i}" for i in range(num_gpus())] or ["CPU:0"]
+
+
+def logical_devices(n: int) -> list[str]:
+    """Return the names of n devices: GPUs where there are enough, else the CPU counted n times.
+
+    Logical CPU devices share cores and memory: what is computed is the same as on n machines, how
+    long it takes is not. Call it before the first tensor. Section: "multiple-gpus".
+
+    Args:
+        n: int >= 1, how many.
+
+    Returns:
+        ["GPU:0", ...] or ["CPU:0", ...].
+
+    Raises:
+        ValueError: less than one, or TensorFlow already runs with fewer.
+
+    Example:
+        >>> len(logical_devices(1))
+        1
+    """
+    if n < 1:
+        raise ValueError(f"`n` must be at least 1. Received: n={n}.")
+    if num_gpus() >= n:
+        return [f"GPU:{i}" for i in range(n)]
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    there = tf.config.get_logical_device_configuration(cpu) or []
+    if len(there) < n:
+        device = tf.config.LogicalDeviceConfiguration
+        try:
+            tf.config.set_logical_device_configuration(cpu, [device() for _ in range(n)])
+        except RuntimeError:
+            raise ValueError(
+                f"cannot make {n} logical devices: TensorFlow already runs with "
+                f"{max(len(there), 1)}. Ask for them before the first tensor."
+            ) from None
+    return [f"CPU:{i}" for i in range(n)]

@@ -70,6 +70,24 @@ class MomentumDescent(Descent):
         return keras.optimizers.SGD(self.learning_rate, momentum=self.momentum)
 
 
+@dataclass(frozen=True)
+class ScaledDescent(Descent):
+    """Stochastic gradient descent whose rate grows with the batch, as with more devices.
+
+    Args:
+        learning_rate: float > 0, of a batch of `rate_batch` examples; in proportion for others.
+        batch_size: int >= 1, the global batch.
+        epochs: int >= 1, passes over the training data.
+        rate_batch: int >= 1, examples.
+    """
+
+    rate_batch: int = 256
+
+    def optimizer(self) -> Any:
+        """Make the optimizer."""
+        return keras.optimizers.SGD(self.learning_rate * self.batch_size / self.rate_batch)
+
+
 def image_classification(
     section: str,
     build: Callable[[tuple[int | None, ...], int], Any],

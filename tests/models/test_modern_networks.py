@@ -25,6 +25,7 @@ def trainable(model):
         ("batch_norm_lenet", {}, 44_878),
         ("resnet18", {}, 11_178_378),
         ("resnet18", {"small_stem": True, "input_shape": (32, 32, 3)}, 11_176_970),  # 3x3x3 not 7x7
+        ("resnet18", {"small_stem": True, "input_shape": (28, 28, 1)}, 11_175_818),
         ("densenet", {}, 758_226),
         ("mnist_cnn", {}, 8_490),
     ],

@@ -34,6 +34,7 @@ class ImageNetwork:
             ends in global pooling.
         num_classes: int >= 2, classes K.
         seed: int or None. Layer i draws its weights with seed + i.
+        stddev: float or None, of normal weights with mean 0. None: Xavier-uniform ones.
 
     Raises:
         ValueError: a shape without three axes, or fewer than two classes.
@@ -41,7 +42,13 @@ class ImageNetwork:
 
     use_bias = True  # of the convolutions
 
-    def __init__(self, input_shape: tuple, num_classes: int, seed: int | None):
+    def __init__(
+        self,
+        input_shape: tuple,
+        num_classes: int,
+        seed: int | None,
+        stddev: float | None = None,
+    ):
         if len(input_shape) != 3:
             raise ValueError(
                 "`input_shape` must be (height, width, channels). "
@@ -49,7 +56,7 @@ class ImageNetwork:
             )
         check_classes(num_classes)
         self.input_shape, self.num_classes = tuple(input_shape), num_classes
-        self._seed = seed
+        self._seed, self._stddev = seed, stddev
         self.pixels = keras.Input(input_shape, name="pixels")
 
     def conv(
@@ -123,7 +130,12 @@ class ImageNetwork:
 
     def initializer(self) -> keras.Initializer:
         """Return what draws the weights of the next convolution."""
-        return keras.initializers.GlorotUniform(self.next_seed())
+        return self._draw()
+
+    def _draw(self) -> keras.Initializer:
+        if self._stddev is None:
+            return keras.initializers.GlorotUniform(self.next_seed())
+        return keras.initializers.RandomNormal(0.0, self._stddev, self.next_seed())
 
     def average_pool(self, x: Any, pool_size: int = 2, strides: int = 2, *, name: str) -> Any:
         """Average, by default 2 x 2 with stride 2."""
@@ -149,8 +161,7 @@ class ImageNetwork:
 
     def dense(self, x: Any, units: int, activation: str | None = None, *, name: str) -> Any:
         """Map affinely, then apply the nonlinearity."""
-        weights = keras.initializers.GlorotUniform(self.next_seed())
-        return layers.Dense(units, activation, kernel_initializer=weights, name=name)(x)
+        return layers.Dense(units, activation, kernel_initializer=self._draw(), name=name)(x)
 
     def dense_layers(self, x: Any, dense_units: Sequence[int], dropout_rate: float) -> Any:
         """Flatten, then dense layers with ReLU and dropout."""
@@ -168,9 +179,8 @@ class ImageNetwork:
 
     def model(self, x: Any, name: str) -> keras.Model:
         """Map features (B, D) to logits (B, K) float32 and finish the model."""
-        weights = keras.initializers.GlorotUniform(self.next_seed())
         head = layers.Dense(
-            self.num_classes, kernel_initializer=weights, dtype="float32", name="logits"
+            self.num_classes, kernel_initializer=self._draw(), dtype="float32", name="logits"
         )
         return keras.Model(self.pixels, head(x), name=name)
 

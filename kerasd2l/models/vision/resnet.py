@@ -126,6 +126,7 @@ def resnet18(
     depths: Sequence[int] = (2, 2, 2, 2),
     width: float = 1.0,
     small_stem: bool = False,
+    stddev: float | None = None,
     seed: int | None = None,
     name: str = "resnet18",
 ) -> keras.Model:
@@ -144,7 +145,10 @@ def resnet18(
             ResNet-34.
         width: float > 0, factor on the filters 64, 128, 256, 512 of the stages.
         small_stem: bool, begin with a convolution of 3 x 3 that leaves the size, as the book does
-            on pictures of 32 x 32 (section "image-augmentation").
+            on pictures of 32 x 32 (section "image-augmentation") and on several GPUs (section
+            "multiple-gpus-concise"): 11,175,818 trainable parameters.
+        stddev: float or None, of normal weights, 0.01 in section "multiple-gpus-concise". None:
+            Xavier-uniform ones.
         seed: int or None. Layer i draws its weights with seed + i.
         name: str, name of the model.
 
@@ -175,6 +179,7 @@ def resnet18(
         name,
         project_first=False,
         begin=stem_3x3 if small_stem else stem,
+        stddev=stddev,
     )
 
 
@@ -255,8 +260,9 @@ def _residual_network(
     *,
     project_first: bool = True,
     begin: Callable[[ImageNetwork, int], Any] = stem,
+    stddev: float | None = None,
 ) -> keras.Model:
-    net = ImageNetwork(input_shape, num_classes, seed)
+    net = ImageNetwork(input_shape, num_classes, seed, stddev)
     maps = residual_maps(net, block, depths, width, project_first=project_first, begin=begin)
     return net.model(net.global_pool(maps[-1]), name)  # (B, 512), (B, K)
 

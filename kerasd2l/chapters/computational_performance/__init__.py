@@ -1,0 +1,1 @@
+"""Computational performance: graphs, hardware, several devices and several machines."""
