@@ -128,6 +128,13 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--out", type=HomePath(file_okay=False), help="Run folder.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Save no oftener than this, and at the end. 0: after every epoch.",
+)
+@click.option(
     "--rendezvous-timeout", type=float, default=120.0, help="Seconds to wait for workers."
 )
 @click.option("--export", "export_", is_flag=True, help="Export a SavedModel afterwards.")

@@ -26,21 +26,22 @@ def train(
     data: str,
     data_dir: Path | None,
     skip_broken: bool,
-    jit_compile: bool,
-    limit_steps: int | None,
     strategy: str,
     replicas: int | None,
-    precision: str,
     seed: int,
-    deterministic: bool,
     out: Path | None,
     resume: bool,
+    checkpoint_seconds: float,
     rendezvous_timeout: float,
     export_: bool,
     savedmodels: Path,
     dry_run: bool,
+    **how: Any,
 ) -> dict[str, Any]:
     """Train a recipe as the command line asks; the options are those of `kerasd2l train`.
+
+    `how` are those of `training.fit` that decide what is computed: limit_steps, precision,
+    deterministic, jit_compile. They stand in config.json.
 
     Returns:
         The summary of the run, with the path of the SavedModel if it was exported.
@@ -61,11 +62,9 @@ def train(
     options = {
         "data": data,
         "data_dir": str(data_dir) if data_dir else None,
-        "limit_steps": limit_steps,
-        "precision": precision,
-        "deterministic": deterministic,
         "skip_broken": skip_broken or None,  # None: as the runs of before have it
-        "jit_compile": jit_compile or None,
+        **how,
+        "jit_compile": how["jit_compile"] or None,
     }
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
     give_threads(recipe)
@@ -83,7 +82,14 @@ def train(
     )
     source = Source(kind=data, data_dir=data_dir, seed=seed, skip_broken=skip_broken)
     if dry_run:
-        return rehearse(recipe, run, source, devices, precision=precision, jit_compile=jit_compile)
+        return rehearse(
+            recipe,
+            run,
+            source,
+            devices,
+            precision=how["precision"],
+            jit_compile=how["jit_compile"],
+        )
     say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
     say(f"loading {recipe.dataset} ({source})")
     with _Signals(say) as stop, _lost_peers(devices):
@@ -93,21 +99,25 @@ def train(
             source,
             strategy=devices,
             resume=resume,
-            limit_steps=limit_steps,
-            precision=precision,
-            deterministic=deterministic,
-            jit_compile=jit_compile,
+            save_seconds=checkpoint_seconds,
             should_stop=stop,
             on_ready=stop.wait_for_steps,
             say=say,
             progress=sys.stderr.isatty() and run.writes,
+            **how,
         )
     if export_ and run.writes:
-        from kerasd2l.export import export_run
+        summary = _export(recipe, run, savedmodels, summary)
+    return summary
 
-        path = export_run(run.path, savedmodels, recipe=recipe, metrics=summary["metrics"])
-        summary = {**summary, "savedmodel": str(path)}
-        run.write("summary.json", summary)
+
+def _export(recipe: Recipe, run: Run, savedmodels: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    """Export a finished run; return its summary with the path of the SavedModel."""
+    from kerasd2l.export import export_run
+
+    path = export_run(run.path, savedmodels, recipe=recipe, metrics=summary["metrics"])
+    summary = {**summary, "savedmodel": str(path)}
+    run.write("summary.json", summary)
     return summary
 
 

@@ -37,6 +37,7 @@ def fit(
     *,
     strategy: tf.distribute.Strategy | None = None,
     resume: bool = False,
+    save_seconds: float = 10.0,
     limit_steps: int | None = None,
     precision: str = "float32",
     deterministic: bool = False,
@@ -55,6 +56,7 @@ def fit(
         source: a `data.Source`.
         strategy: from `make_strategy`; None: one device.
         resume: bool, continue from the newest checkpoint. A finished run is left as it is.
+        save_seconds: float, states are saved no oftener than this; 0: at the end of every epoch.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
@@ -116,6 +118,7 @@ def fit(
                 callbacks=callbacks,
                 checkpoints=Checkpoints(run.checkpoints, writes=run.writes, say=say),
                 resume=resume,
+                save_seconds=save_seconds,
                 limit_steps=limit_steps,
                 should_stop=should_stop,
                 on_epoch=recorder,
