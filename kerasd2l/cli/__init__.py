@@ -111,6 +111,13 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples per step, all replicas.")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
 @click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train as with a batch N times as large, computed in N pieces one after the other.",
+)
+@click.option(
     "--strategy",
     type=click.Choice(["auto", "one", "mirrored", "multi_worker"]),
     default="auto",
@@ -158,6 +165,9 @@ def train(
     settings |= {"epochs": epochs} if epochs else {}
     settings |= {"batch_size": batch_size} if batch_size else {}
     found = load_recipe(name, settings)
+    if options["accumulate"] > 1:  # what the memory holds at once stays
+        settings["batch_size"] = found.batch_size * options["accumulate"]
+        found = load_recipe(name, settings)
     if options["resume"] and not options["out"]:
         raise click.UsageError("--resume needs --out: the folder of the run to continue.")
     check_skip_broken(found, flags["skip_broken"])

@@ -40,8 +40,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a recipe as the command line asks; the options are those of `kerasd2l train`.
 
-    `how` are those of `training.fit` that decide what is computed: limit_steps, precision,
-    deterministic, jit_compile. They stand in config.json.
+    `how` are those of `training.fit` that decide what is computed: limit_steps, accumulate,
+    precision, deterministic, jit_compile. They stand in config.json.
 
     Returns:
         The summary of the run, with the path of the SavedModel if it was exported.
@@ -64,6 +64,7 @@ def train(
         "data_dir": str(data_dir) if data_dir else None,
         "skip_broken": skip_broken or None,  # None: as the runs of before have it
         **how,
+        "accumulate": how["accumulate"] if how["accumulate"] > 1 else None,
         "jit_compile": how["jit_compile"] or None,
     }
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
@@ -82,14 +83,7 @@ def train(
     )
     source = Source(kind=data, data_dir=data_dir, seed=seed, skip_broken=skip_broken)
     if dry_run:
-        return rehearse(
-            recipe,
-            run,
-            source,
-            devices,
-            precision=how["precision"],
-            jit_compile=how["jit_compile"],
-        )
+        return rehearse(recipe, run, source, devices, **how)
     say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
     say(f"loading {recipe.dataset} ({source})")
     with _Signals(say) as stop, _lost_peers(devices):
@@ -122,7 +116,15 @@ def _export(recipe: Recipe, run: Run, savedmodels: Path, summary: dict[str, Any]
 
 
 def rehearse(
-    recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision: str, jit_compile: bool
+    recipe: Recipe,
+    run: Run,
+    source: Any,
+    strategy: Any,
+    *,
+    precision: str,
+    jit_compile: bool,
+    accumulate: int,
+    **_: Any,
 ) -> dict:
     """Build everything, train one step and evaluate one batch, time another; write nothing.
 
@@ -136,7 +138,7 @@ def rehearse(
     with policy(precision):
         data, model = prepare(recipe, source, strategy, seed=run.seed, jit_compile=jit_compile)
         steps = int(data.train.cardinality())
-        training = Training(model, data, 2, strategy=strategy, limit_steps=1)
+        training = Training(model, data, 2, strategy=strategy, limit_steps=1, accumulate=accumulate)
         history = recipe.fit(training) if recipe.fit else training.run()
     seconds = history[-1]["seconds"]
     return {

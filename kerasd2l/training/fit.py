@@ -39,6 +39,7 @@ def fit(
     resume: bool = False,
     save_seconds: float = 10.0,
     limit_steps: int | None = None,
+    accumulate: int = 1,
     precision: str = "float32",
     deterministic: bool = False,
     jit_compile: bool = False,
@@ -58,6 +59,7 @@ def fit(
         resume: bool, continue from the newest checkpoint. A finished run is left as it is.
         save_seconds: float, states are saved no oftener than this; 0: at the end of every epoch.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
+        accumulate: int, each batch is computed in this many pieces, one after the other.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
         jit_compile: bool, compile the training step with XLA (one replica only).
@@ -120,6 +122,7 @@ def fit(
                 resume=resume,
                 save_seconds=save_seconds,
                 limit_steps=limit_steps,
+                accumulate=accumulate,
                 should_stop=should_stop,
                 on_epoch=recorder,
                 progress=progress,

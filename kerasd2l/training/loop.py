@@ -19,8 +19,9 @@ import tensorflow as tf
 from kerasd2l.recipe import Data
 from kerasd2l.training.callback_state import CallbackState, has_batch_hooks
 from kerasd2l.training.checkpoint import Checkpoints
+from kerasd2l.training.errors import LoopError
 from kerasd2l.training.history import is_best, keras_logs
-from kerasd2l.training.steps import Calls, LoopError, Steps
+from kerasd2l.training.steps import Calls, Steps
 
 __all__ = ["Loop", "LoopError", "NonFiniteLoss", "Preempted", "Training", "evaluate", "train"]
 
@@ -61,6 +62,8 @@ class Training:
             None: nowhere.
         resume: bool, go on from the newest checkpoint.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
+        accumulate: int, each training batch is computed in this many pieces, one after the other,
+            in less memory; the weights are those of the whole batch, BatchNormalization apart.
         save_seconds: float, states are saved no oftener than this, at ends of epochs and within
             them, nor so often that saving takes 5 % of the time. 0: at the end of every epoch.
         should_stop: asked at every step boundary, of evaluations too; True saves and raises
@@ -77,6 +80,7 @@ class Training:
     checkpoints: Checkpoints | None = None
     resume: bool = False
     limit_steps: int | None = None
+    accumulate: int = 1
     save_seconds: float = 10.0
     should_stop: Callable[[], bool] = lambda: False
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None
@@ -165,6 +169,7 @@ class Loop:
             training.data,
             strategy=training.strategy,
             limit_steps=training.limit_steps,
+            accumulate=training.accumulate,
         )
         self._saved, self._took = time.monotonic(), 0.0
 
