@@ -133,6 +133,11 @@ def show(name: str, as_json: bool) -> None:
 @jit_compile_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels (slower).")
 @click.option("--out", type=HomePath(file_okay=False), help="Run folder.")
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Histograms of the weights, too, in RUN/tensorboard, where the figures always are.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
     "--checkpoint-seconds",

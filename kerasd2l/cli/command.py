@@ -30,6 +30,7 @@ def train(
     replicas: int | None,
     seed: int,
     out: Path | None,
+    tensorboard: bool,
     resume: bool,
     checkpoint_seconds: float,
     rendezvous_timeout: float,
@@ -98,6 +99,7 @@ def train(
             on_ready=stop.wait_for_steps,
             say=say,
             progress=sys.stderr.isatty() and run.writes,
+            histograms=tensorboard,
             **how,
         )
     if export_ and run.writes:
