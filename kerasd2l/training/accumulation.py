@@ -111,3 +111,25 @@ def check_accumulation(model: keras.Model, pieces: int) -> None:
             f"gradients cannot be accumulated: {why}. Received: accumulate={pieces}. "
             "Train without --accumulate, with a smaller batch."
         )
+
+
+def check_losses(model: keras.Model, spec: Any) -> None:
+    """Refuse losses that divide by a sum over the batch: pieces would not agree with the whole.
+
+    Raises:
+        LoopError: there is one.
+    """
+    for loss in keras.tree.flatten(model.loss):
+        by_weights = getattr(loss, "reduction", None) == "mean_with_sample_weight"
+        if by_weights and isinstance(spec, tuple) and len(spec) > 2:
+            what = 'reduction="mean_with_sample_weight"'
+        elif getattr(loss, "divides_by_tokens", False):
+            what = 'divide_by="tokens"'
+        else:
+            continue
+        raise LoopError(
+            f"{type(loss).__name__} with {what} divides by what its piece of a batch has: replicas "
+            "and pieces would not agree with one device. Give the labels sample weights made from "
+            "the whole batch and a loss that divides by the number of examples, or train with "
+            "--strategy one and without --accumulate."
+        )

@@ -243,8 +243,7 @@ class Loop:
         if not skip:
             self.callbacks.on_epoch_begin(place.epoch)
             steps.reset()
-        dataset = self.training.data.epoch(place.epoch)
-        iterator = steps.iterate(dataset.skip(skip) if skip else dataset, training=True)
+        iterator = steps.iterate("train", place.epoch, skip)
         hooks = has_batch_hooks(self.callbacks)
         place.step_in_epoch, compiling, start = skip, 0.0, time.perf_counter()
         while place.step_in_epoch < steps.per_epoch:
@@ -380,10 +379,9 @@ class Loop:
 
 def _evaluate(steps: Steps, split: str, boundary: Callable[[Calls], None]) -> dict[str, Any]:
     """Score one split; `boundary` is called between calls and may raise to end the training."""
-    dataset = getattr(steps.data, split)
-    total, done = steps.count(dataset, split), 0
+    total, done = steps.count(split), 0
     steps.reset()
-    iterator = steps.iterate(dataset, training=False)
+    iterator = steps.iterate(split)
     while done < total:
         n = steps.test_calls.next(total - done)
         steps.test(iterator, n, split, total)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kerasd2l.recipe import Data
-from kerasd2l.training.accumulation import AddedGradients, check_accumulation
+from kerasd2l.training.accumulation import AddedGradients, check_accumulation, check_losses
 from kerasd2l.training.around_keras import FairShare, optimizers_of
 from kerasd2l.training.checkpoint import state_of
 from kerasd2l.training.errors import LoopError
@@ -96,7 +95,7 @@ class Steps:
         check_accumulation(model, accumulate)
         if self.replicas > 1 or accumulate > 1:
             check_losses(model, data.train.element_spec)
-        self.per_epoch = self.count(data.train, "train")
+        self.per_epoch = self.count("train")
         if not self.per_epoch:
             raise LoopError(
                 f"the training data has {data.size.get('train', 0)} examples, too few for "
@@ -128,8 +127,9 @@ class Steps:
     def __exit__(self, *error) -> None:
         self._stack.close()
 
-    def count(self, dataset: tf.data.Dataset, split: str) -> int:
-        """Return the number of batches of an epoch; it must be known before the epoch."""
+    def count(self, split: str) -> int:
+        """Return the number of batches of a split; it must be known before the epoch."""
+        dataset = getattr(self.data, split)
         steps = int(dataset.cardinality())
         if steps < 0:
             raise LoopError(
@@ -138,20 +138,30 @@ class Steps:
             )
         size = self.data.size.get(split)
         if split == "train" and self.replicas > 1 and size and steps:
-            first = next(iter(dataset.take(1)))
+            rows = self.data.rows_of(split)
+            first = next(iter((rows.batches(0) if rows else dataset).take(1)))
             last = size - (steps - 1) * int(batch_size(first))
             steps -= 0 < last < self.replicas  # `share` leaves that batch out
         return min(steps, self.limit_steps) if self.limit_steps else steps
 
-    def iterate(self, dataset: tf.data.Dataset, *, training: bool):
-        """Return an iterator over the batches, on replicas over everyone's pieces."""
-        options = tf.data.Options()
-        # TensorFlow 2.21's tuning thread lets the end of an epoch wait for its next turn, up to as
-        # long as the epoch took; the pipelines here read no slower without it (measured).
-        options.autotune.enabled = False
-        dataset = dataset.with_options(options)
+    def iterate(self, split: str, epoch: int | None = None, skip: int = 0):
+        """Return an iterator over the batches of a split, on replicas over everyone's pieces.
+
+        Args:
+            split: "train", "valid" or "test".
+            epoch: int, whose order to train in; None: to evaluate.
+            skip: int, batches to leave out at the beginning.
+        """
+        rows = self.data.rows_of(split) if is_multi_worker(self.strategy) else None
+        if rows:
+            dataset = rows.batches(epoch or 0)
+        else:
+            dataset = getattr(self.data, split) if epoch is None else self.data.epoch(epoch)
+        dataset = dataset.skip(skip) if skip else dataset
         if self.replicas > 1:
-            dataset = share(self.strategy, dataset, training=training)
+            dataset = share(
+                self.strategy, dataset, training=epoch is not None, load=rows and rows.load
+            )
         return iter(dataset)
 
     def train(self, iterator, n: int, step: int) -> None:
@@ -360,28 +370,6 @@ class Steps:
     def _all_reduce(self, values):
         mine = self.strategy.run(lambda: values * 1.0)  # a tensor of each replica, not a constant
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, mine, axis=None)
-
-
-def check_losses(model: keras.Model, spec: Any) -> None:
-    """Refuse losses that divide by a sum over the batch: pieces would not agree with the whole.
-
-    Raises:
-        LoopError: there is one.
-    """
-    for loss in keras.tree.flatten(model.loss):
-        by_weights = getattr(loss, "reduction", None) == "mean_with_sample_weight"
-        if by_weights and isinstance(spec, tuple) and len(spec) > 2:
-            what = 'reduction="mean_with_sample_weight"'
-        elif getattr(loss, "divides_by_tokens", False):
-            what = 'divide_by="tokens"'
-        else:
-            continue
-        raise LoopError(
-            f"{type(loss).__name__} with {what} divides by what its piece of a batch has: replicas "
-            "and pieces would not agree with one device. Give the labels sample weights made from "
-            "the whole batch and a loss that divides by the number of examples, or train with "
-            "--strategy one and without --accumulate."
-        )
 
 
 def _ended_early(split: str, steps: int) -> LoopError:
