@@ -87,8 +87,16 @@ class Pictures:
 CHANGES = Augmentation([RandomResizedCrop((9, 7)), RandomHorizontalFlip(), ColorJitter(0.5)])
 
 
-@pytest.mark.parametrize("augment", [None, CHANGES], ids=["plain", "changed"])
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize(
+    ("workers", "augment"),
+    [
+        pytest.param(2, None, marks=pytest.mark.slow),
+        (3, None),
+        (2, CHANGES),
+        pytest.param(3, CHANGES, marks=pytest.mark.slow),
+    ],
+    ids=["2", "3", "2-changed", "3-changed"],
+)
 def test_workers_together_have_the_batches_of_one_and_read_each_example_once(workers, augment):
     """37 examples in batches of 8: the last has 5, which neither 2 nor 3 divide."""
     own = [Pictures(augment) for _ in range(workers)]
