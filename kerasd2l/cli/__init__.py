@@ -121,7 +121,7 @@ def show(name: str, as_json: bool) -> None:
     "--strategy",
     type=click.Choice(["auto", "one", "mirrored", "multi_worker"]),
     default="auto",
-    help="One device, all GPUs of this machine, or the machines of TF_CONFIG.",
+    help="One device, all GPUs of this machine, or the workers of a cluster.",
 )
 @click.option("--replicas", type=click.IntRange(min=1), help="Replicas of --strategy mirrored.")
 @click.option(

@@ -188,14 +188,15 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
     """Make the strategy; what cannot be is a usage error."""
     import click
 
-    from kerasd2l.cluster.cluster import Cluster, ClusterError
+    from kerasd2l.cluster.cluster import ClusterError, PortError
+    from kerasd2l.cluster.resolving import find
     from kerasd2l.training.fit import check_batch
     from kerasd2l.training.strategy import StrategyError, make_strategy
 
     try:
-        cluster = Cluster.parse(env.get("TF_CONFIG"))
+        cluster = find(env, say=say)
     except ClusterError as error:
-        raise click.UsageError(f"TF_CONFIG: {error}") from error
+        raise click.UsageError(str(error)) from error
     digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:12]
     fingerprint = " ".join(f"{name}={version}" for name, version in versions().items())
     try:
@@ -208,7 +209,9 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
             say=say,
         )
         check_batch(recipe, devices)
-    except ClusterError:
+    except ClusterError as error:
+        if isinstance(error, PortError):
+            raise click.UsageError(str(error)) from error
         raise
     except (StrategyError, ValueError) as error:
         raise click.UsageError(str(error)) from error
@@ -259,20 +262,26 @@ class _Signals:
 
 
 class _lost_peers:
-    """Turns TensorFlow's errors about a worker that went away into one line."""
+    """Turns TensorFlow's errors about a worker that went away into one line with its name."""
 
     def __init__(self, strategy):
         from kerasd2l.training.strategy import is_multi_worker
 
-        self.active = is_multi_worker(strategy)
+        self.strategy = strategy if is_multi_worker(strategy) else None
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind, error, traceback) -> None:
-        if self.active and error is not None and type(error).__name__ in _LOST_PEER:
-            first = str(error).strip().splitlines()[0][:200]
-            raise RunError(
-                f"another worker went away ({type(error).__name__}: {first}). "
-                "Start all workers again with --resume."
-            ) from error
+        if self.strategy is None or error is None:
+            return
+        if type(error).__name__ not in _LOST_PEER and "Collective ops is aborted" not in str(error):
+            return
+        from kerasd2l.cluster.coordination import cluster_of, lost_tasks
+
+        lost = lost_tasks(error, cluster_of(self.strategy))
+        who = ", ".join(map(str, lost)) or "another worker"
+        raise RunError(
+            f"{who} went away or is frozen ({type(error).__name__}). "
+            "Start all workers again with --resume."
+        ) from error

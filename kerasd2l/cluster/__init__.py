@@ -1,4 +1,4 @@
-"""Who the workers are: TF_CONFIG, the meeting before TensorFlow starts, the local launcher.
+"""Who the workers are (TF_CONFIG, Slurm, Kubernetes), how they meet, and the local launcher.
 
 `import kerasd2l.cluster` loads no TensorFlow.
 """
@@ -10,9 +10,10 @@ __getattr__, __dir__, __all__ = attach(
     {
         "Cluster": "cluster",
         "ClusterError": "cluster",
-        "preflight": "meeting",
+        "PortError": "cluster",
+        "find": "resolving",
         "launch": "launch",
-        "meeting": "meeting",
-        "rendezvous": "rendezvous",
+        "meet": "meeting",
+        "resolving": "resolving",
     },
 )

@@ -1,17 +1,9 @@
-"""The workers of one training run: who they are (TF_CONFIG) and whether they are all there.
-
-No TensorFlow here. `MultiWorkerMirroredStrategy()` waits for ever, deaf to Ctrl-C and SIGTERM, for
-a worker that does not come; `preflight` meets all workers before, and says who is missing.
-There is no authentication, as there is none in TensorFlow's gRPC: use a private network.
-"""
+"""The workers of one training run as TF_CONFIG describes them. No TensorFlow here."""
 
 from __future__ import annotations
 
-import errno
 import json
 import re
-import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +18,10 @@ _MOST_CHARACTERS = 1 << 20  # no system passes on a longer variable
 
 class ClusterError(ValueError):
     """A cluster that is described wrongly, or whose workers do not find each other."""
+
+
+class PortError(ClusterError):
+    """The own port cannot be opened: the cluster names one that this process cannot have."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,8 @@ class Cluster:
             its older name, which becomes "chief").
         task_type: str, the type of this process.
         task_index: int, its index among those of its type.
+        gpu_share: (which, of how many), the part of the GPUs that this process sees which it may
+            use: others on this machine see the same ones. Default: all.
 
     Raises:
         ClusterError: an unknown type, an address that is none or stands there twice, an index
@@ -64,6 +62,7 @@ class Cluster:
     spec: Mapping[str, list[str]]
     task_type: str
     task_index: int
+    gpu_share: tuple[int, int] = (0, 1)
 
     def __post_init__(self):
         object.__setattr__(self, "spec", _checked_spec(self.spec))
@@ -189,49 +188,6 @@ def split_address(address: str) -> tuple[str, int]:
     return match[1].strip("[]"), int(match[2])
 
 
-def open_port(task: Task, until: float) -> socket.socket:
-    """Open the port of `task`: on the loopback where its address is there, else everywhere.
-
-    Tries until the time `until` of `time.monotonic`: an earlier process may be about to go away.
-
-    Raises:
-        ClusterError: the port is taken, or may not be opened.
-    """
-    host, port = split_address(task.address)
-    places: list[tuple[str, socket.AddressFamily, bool]] = []
-    if host in ("localhost", "::1") or host.startswith("127."):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        places.append(("127.0.0.1" if host == "localhost" else host, family, False))
-    else:  # as gRPC does: the name may be one that only others can resolve
-        if socket.has_dualstack_ipv6():
-            places.append(("", socket.AF_INET6, True))
-        places.append(("", socket.AF_INET, False))
-    while True:
-        for name, family, dual in places:
-            try:
-                listener = socket.create_server(
-                    (name, port), family=family, dualstack_ipv6=dual, backlog=256
-                )
-                listener.setblocking(False)
-                return listener
-            except OSError as error:
-                problem = error
-                if error.errno == errno.EADDRINUSE:
-                    break
-        if problem.errno != errno.EADDRINUSE:
-            raise ClusterError(
-                f"This process, {task}, cannot listen on port {port}: {problem.strerror}. "
-                "Give it another port in the TF_CONFIG of all processes."
-            ) from problem
-        if time.monotonic() >= until:
-            raise ClusterError(
-                f"This process, {task}, cannot listen on port {port}: the port is taken. End the "
-                "process that has it (an earlier run, or another one with the same task index?), "
-                "or give another port in the TF_CONFIG of all processes."
-            ) from problem
-        time.sleep(0.1)
-
-
 def _checked_type(kind: Any) -> str:
     """Return "chief" or "worker"; refuse what a synchronous strategy has no place for."""
     if kind == "evaluator":
@@ -276,13 +232,14 @@ def _checked_spec(spec: Any) -> dict[str, list[str]]:
         )
     known: set[str] = set()
     for address in (address for addresses in found.values() for address in addresses):
-        split_address(address)
-        if address in known:
+        host, port = split_address(address)
+        place = f"{'127.0.0.1' if host == 'localhost' else host}:{port}"
+        if place in known:
             raise ClusterError(
                 f"Each task needs its own address. Received twice: {address}. "
                 "Processes on one machine need different ports."
             )
-        known.add(address)
+        known.add(place)
     return {kind: found[kind] for kind in _KINDS if kind in found}
 
 

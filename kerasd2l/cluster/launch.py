@@ -7,21 +7,23 @@ checkpoint as long as restarts are left.
 
 from __future__ import annotations
 
-import ctypes
+import io
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, BinaryIO
+from typing import BinaryIO
+
+from kerasd2l.cluster.namespace import Network, NetworkError
+from kerasd2l.cluster.worker import Worker, write
 
 # Endings worth another try, the same numbers as Kubeflow's TFJob but for 1, which is also what the
 # survivors of a lost worker end with. Not 2 (usage) and 3 (non-finite loss): they would come again.
@@ -29,6 +31,8 @@ RETRYABLE = frozenset({1, 130, 137, 138, 143})
 
 _PROGRAM = (sys.executable, "-m", "kerasd2l.cli")
 _POLL = 0.05  # seconds
+_GRACE_AFTER_FAILURE = 10.0  # seconds: what may be in the middle of writing a file
+NETWORKS = ("isolated", "host")
 
 
 def launch(
@@ -39,6 +43,7 @@ def launch(
     log_dir: Path | None = None,
     max_restarts: int = 0,
     grace: float = 30.0,
+    network: str = "isolated",
     program: Sequence[str] = _PROGRAM,
     stdout: BinaryIO | None = None,
     stderr: BinaryIO | None = None,
@@ -50,6 +55,9 @@ def launch(
     become a SIGTERM for all workers, which save and end; a second one kills them. Where the
     launcher itself is killed, Linux kills the workers too. Call it in the main thread.
 
+    Where the command has `--json`, stdout gets one object whatever happens: that of the chief, or
+    {"error": in words, "exit_code": int, "worker": rank or null}.
+
     Args:
         command: arguments of the program, such as ["train", "lenet", "--epochs", "5"].
         workers: int, processes; 1 is a plain run without TF_CONFIG.
@@ -58,7 +66,10 @@ def launch(
         max_restarts: int, how often all start again, with `--resume` where the run has begun. Only
             after exit codes 1, 130, 137, 138, 143 and after death by a signal, and never in a
             folder that held a run before (give `--resume` to continue one).
-        grace: float, seconds between SIGTERM and SIGKILL.
+        grace: float, seconds between SIGTERM and SIGKILL. After the failure of a worker at most
+            10, since the others cannot go on, and none for a worker that is frozen.
+        network: "isolated": several workers get a network of their own where Linux allows it, so
+            that nobody else reaches their ports, and they nobody; "host": that of the machine.
         program: the command line in front of `command`.
         stdout: binary stream for the chief's stdout, default ours.
         stderr: binary stream for the chief's stderr and our reports, default ours.
@@ -77,33 +88,91 @@ def launch(
         raise ValueError(f"`max_restarts` must not be negative. Received: {max_restarts}.")
     if not grace >= 0:
         raise ValueError(f"`grace` must not be negative (seconds). Received: grace={grace}.")
+    if network not in NETWORKS:
+        raise ValueError(f"`network` must be isolated or host. Received: network={network!r}.")
     command = with_out(command)
     out = _out(command)
     if log_dir is None:
         log_dir = (out or Path()) / "logs"
     log_dir.mkdir(parents=True, exist_ok=True)
-    streams = (stdout or sys.stdout.buffer, stderr or sys.stderr.buffer)
+    console, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
+    out_of_chief = _Held() if "--json" in command else console
+    space = _network(network, workers, err)
+    try:
+        start = _Start(program, workers, env, log_dir, (out_of_chief, err), space)
+        code, group = _attempts(start, command, max_restarts, grace)
+    finally:
+        space.close()
+    if isinstance(out_of_chief, _Held):
+        write(console, group.chief_output() if code == 0 else group.failure(code))
+    if code and space.isolated and group.speaks_of_downloads():
+        group.say(
+            "the workers had no network. Let one process fetch the data before "
+            "(kerasd2l train ... --dry-run), or give --network host."
+        )
+    return code
+
+
+class _Held(io.BytesIO):
+    """Stdout of the chief, held back until it is known how all ended."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What is the same in each attempt."""
+
+    program: Sequence[str]
+    workers: int
+    env: Mapping[str, str]
+    log_dir: Path
+    streams: tuple[BinaryIO, BinaryIO]
+    network: Network
+
+
+def _attempts(
+    start: _Start, command: list[str], max_restarts: int, grace: float
+) -> tuple[int, _Group]:
+    """Run the command until it succeeds or no restart is left; return exit code, last group."""
+    out = _out(command)
     may_restart = "--resume" in command or not _has_run(out)
     with _Signals() as signals:
         for attempt in range(max_restarts + 1):
             if attempt and command[0] == "train" and _has_run(out) and "--resume" not in command:
                 command = [command[0], "--resume", *command[1:]]
             title = f"attempt {attempt + 1} of {max_restarts + 1}"
-            group = _Group([*program, *command], workers, env, log_dir, title, streams)
+            group = _Group(start, command, title)
             code = group.run(signals, grace)
             if signals.received:
                 done = all(worker.code == 0 for worker in group.workers) and group.workers
-                return 0 if done else 128 + signals.received[0]
+                return 0 if done else 128 + signals.received[0], group
             if not code or attempt == max_restarts:
-                return code
+                break
             if not (code in RETRYABLE or group.by_signal):
                 group.say(f"not starting again: exit code {code} would come again")
-                return code
+                break
             if not may_restart:
                 group.say(f"not starting again: {out} held a run before. Give --resume for that.")
-                return code
-            group.say(f"starting all {workers} again ({attempt + 1} of {max_restarts})")
-    return code
+                break
+            group.say(f"starting all {start.workers} again ({attempt + 1} of {max_restarts})")
+    return code, group
+
+
+def _network(wanted: str, workers: int, err: BinaryIO) -> Network:
+    """Make the network of the workers; say what it means where others reach it."""
+    if workers == 1:  # listens nowhere
+        return Network(isolated=False)
+    why = "--network host"
+    if wanted == "isolated":
+        try:
+            return Network(isolated=True)
+        except NetworkError as error:
+            why = f"no network of their own: {error}"
+    text = (
+        f"launch: warning: the ports of the workers are open to the network ({why}). TensorFlow "
+        "asks for no password: who reaches them can read and write your files.\n"
+    )
+    write(err, text.encode())
+    return Network(isolated=False)
 
 
 def with_out(command: Sequence[str]) -> list[str]:
@@ -136,115 +205,53 @@ def _has_run(out: Path | None) -> bool:
     return out is not None and (out / "config.json").exists()
 
 
-class _Worker:
-    """One process, its log, and the threads that copy the chief's output."""
-
-    def __init__(self, rank: int, log: Path):
-        self.rank, self.log = rank, log
-        self.process: subprocess.Popen | None = None
-        self.log_start = 0
-        self.threads: list[threading.Thread] = []
-
-    def start(self, line: list[str], env: dict[str, str], title: str, echo: bool) -> None:
-        """Start the process; `echo` makes pipes of its output for `copy`."""
-        with open(self.log, "ab") as log:
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            log.write(f"=== worker {self.rank}, {title}, {stamp}: {' '.join(line)}\n".encode())
-            log.flush()
-            self.log_start = log.tell()
-            self.process = subprocess.Popen(
-                line,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if echo else log,
-                stderr=subprocess.PIPE if echo else log,
-                bufsize=0,
-                start_new_session=True,  # a Ctrl-C of the terminal comes by us, once
-                preexec_fn=_dies_with_parent(),
-            )
-
-    def copy(self, stdout: BinaryIO, stderr: BinaryIO) -> None:
-        """Copy the output of the process to our streams and to the log, until it ends."""
-        if self.process is None or self.process.stdout is None:
-            return
-        for source, target in ((self.process.stdout, stdout), (self.process.stderr, stderr)):
-            thread = threading.Thread(target=_copy, args=(source, target, self.log), daemon=True)
-            self.threads.append(thread)
-            thread.start()
-
-    @property
-    def code(self) -> int | None:
-        """The exit code, 128 + n after death by signal n, None while it runs."""
-        code = self.process.poll() if self.process else None
-        return 128 - code if code is not None and code < 0 else code
-
-    @property
-    def by_signal(self) -> bool:
-        return self.process is not None and (self.process.poll() or 0) < 0
-
-    def how(self) -> str:
-        """Return how it ended, in words."""
-        if not self.by_signal or self.code is None:
-            return f"ended with exit code {self.code}"
-        try:
-            return f"was killed by {signal.Signals(self.code - 128).name}"
-        except ValueError:
-            return f"was killed by signal {self.code - 128}"
-
-    def send(self, number: int) -> None:
-        """Send a signal; SIGKILL goes to the children of the worker too."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        try:
-            if number == signal.SIGKILL:
-                os.killpg(self.process.pid, number)
-            else:
-                self.process.send_signal(number)
-        except ProcessLookupError:
-            return
-
-    def close(self) -> None:
-        """Wait for the last output; a grandchild that keeps the pipe open is not waited for."""
-        for thread in self.threads:
-            thread.join(timeout=2.0)
-
-    def tail(self, lines: int = 10) -> str:
-        """Return the last lines of the log of this attempt."""
-        with open(self.log, "rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(self.log_start, end - 64 * 1024))
-            text = file.read().decode("utf8", errors="replace")
-        return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:])
-
-
 class _Group:
     """The workers of one attempt."""
 
-    def __init__(
-        self,
-        line: list[str],
-        workers: int,
-        env: Mapping[str, str],
-        log_dir: Path,
-        title: str,
-        streams: tuple[BinaryIO, BinaryIO],
-    ):
-        self.line, self.env, self.title, self.streams = line, env, title, streams
-        self.workers = [_Worker(rank, log_dir / f"worker-{rank}.log") for rank in range(workers)]
-        self.by_signal = False
+    def __init__(self, start: _Start, command: list[str], title: str):
+        self.line, self.title = [*start.program, *command], title
+        self.env, self.streams, self.network = start.env, start.streams, start.network
+        self.workers = [
+            Worker(rank, start.log_dir / f"worker-{rank}.log") for rank in range(start.workers)
+        ]
+        self.failed: Worker | None = None
+        if isinstance(self.streams[0], _Held):  # what an earlier attempt has said is void
+            self.streams[0].seek(0)
+            self.streams[0].truncate()
+
+    @property
+    def by_signal(self) -> bool:
+        return self.failed is not None and self.failed.by_signal
+
+    def chief_output(self) -> bytes:
+        """Return what the chief has written to stdout, where that was held back."""
+        stream = self.streams[0]
+        return stream.getvalue() if isinstance(stream, _Held) else b""
+
+    def failure(self, code: int) -> bytes:
+        """Return the JSON object of a run that failed."""
+        error = self.failed.error() if self.failed else f"stopped with exit code {code}"
+        rank = self.failed.rank if self.failed else None
+        return (json.dumps({"error": error, "exit_code": code, "worker": rank}) + "\n").encode()
+
+    def speaks_of_downloads(self) -> bool:
+        """Whether the worker that failed did so for want of a network."""
+        words = re.compile("download|name resolution|unreachable", re.IGNORECASE)
+        return self.failed is not None and bool(words.search(self.failed.tail()))
 
     def say(self, text: str) -> None:
         """Report to the console."""
-        _write(self.streams[1], f"launch: {text}\n".encode())
+        write(self.streams[1], f"launch: {text}\n".encode())
 
     def run(self, signals: _Signals, grace: float) -> int:
         """Run all workers to their end; return 0 or the exit code of the first that failed."""
         try:
             if not signals.received:
                 self._start()
-            failed = self._wait(signals)
+            failed = self.failed = self._wait(signals)
             if failed is not None:
                 self.say(f"worker {failed.rank} {failed.how()}; ending the others")
+                grace = min(grace, _GRACE_AFTER_FAILURE)
             self._end(signals, grace)
         finally:  # also when something above has raised
             for worker in self.workers:
@@ -255,7 +262,6 @@ class _Group:
                 worker.close()
         if failed is None:
             return 0
-        self.by_signal = failed.by_signal
         self.say(f"the last lines of {failed.log}:\n{failed.tail()}")
         return failed.code or 0
 
@@ -263,17 +269,18 @@ class _Group:
         tasks = _tf_configs(len(self.workers))
         for worker, task in zip(self.workers, tasks, strict=True):
             env = {key: value for key, value in self.env.items() if key != "TF_CONFIG"}
-            worker.start(self.line, env | task, self.title, echo=worker.rank == 0)
+            in_child = self.network.in_child()
+            worker.start(self.line, env | task, self.title, worker.rank == 0, in_child)
         for worker in self.workers:  # threads only after the last fork
             worker.copy(*self.streams)
 
-    def _wait(self, signals: _Signals) -> _Worker | None:
+    def _wait(self, signals: _Signals) -> Worker | None:
         """Wait until all are done (None), one has failed (which), or a signal has come (None)."""
         while not signals.received:
             codes = {worker.rank: worker.code for worker in self.workers}
             failed = [worker for worker in self.workers if codes[worker.rank]]
-            if failed:  # of several at once, the one that says more
-                return min(failed, key=lambda worker: codes[worker.rank] in RETRYABLE)
+            if failed:  # of several at once, the one that says more, or was the first
+                return min(failed, key=lambda w: (codes[w.rank] in RETRYABLE, not w.by_signal))
             if all(code == 0 for code in codes.values()):
                 return None
             time.sleep(_POLL)
@@ -283,7 +290,7 @@ class _Group:
         """SIGTERM to those that still run, and SIGKILL after the grace or at a second signal."""
         before, until = len(signals.received), time.monotonic() + grace
         for worker in self.workers:
-            worker.send(signal.SIGTERM)
+            worker.send(signal.SIGKILL if self.failed and worker.frozen else signal.SIGTERM)
         while any(w.process and w.code is None for w in self.workers):
             if time.monotonic() >= until or len(signals.received) > max(before, 1):
                 left = [str(w.rank) for w in self.workers if w.process and w.code is None]
@@ -328,41 +335,3 @@ def _tf_configs(workers: int) -> list[dict[str, str]]:
     cluster = {"worker": addresses}
     tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
-
-
-def _dies_with_parent() -> Callable[[], None] | None:
-    """Return what makes a child die with the launcher, however that ends; None but on Linux.
-
-    SIGKILL: a worker that waits in TensorFlow for another is deaf to SIGTERM.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        prctl: Any = ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        return None
-    numbers = [ctypes.c_ulong(number) for number in (1, signal.SIGKILL, 0, 0, 0)]
-    parent = os.getpid()
-
-    def in_child() -> None:
-        prctl(*numbers)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it died before this line
-            os._exit(137)
-
-    return in_child
-
-
-def _copy(source: IO[bytes], target: BinaryIO, log: Path) -> None:
-    """Copy until the end of `source`, even if the console is gone."""
-    with source, open(log, "ab", buffering=0) as file:
-        while data := source.read(64 * 1024):
-            file.write(data)
-            _write(target, data)
-
-
-def _write(target: BinaryIO, data: bytes) -> None:
-    try:
-        target.write(data)
-        target.flush()
-    except (OSError, ValueError):  # a closed pipe or file
-        return

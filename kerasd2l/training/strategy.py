@@ -37,7 +37,7 @@ def make_strategy(
             logical CPU devices), "multi_worker" (the machines of `cluster`), or "auto": the first
             of multi_worker, mirrored, one that has something to share.
         replicas: int or None, how many replicas "mirrored" uses. None: all GPUs.
-        cluster: the parsed TF_CONFIG, or None.
+        cluster: from `cluster.find`, or None.
         rendezvous_timeout: float, seconds to wait for the peers.
         fingerprint: str, what must be the same on all workers: versions and configuration.
         say: (text) -> None, told who is still missing.
@@ -65,8 +65,8 @@ def make_strategy(
         return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint, say)
     if cluster is not None:
         raise StrategyError(
-            f'strategy="{name}" would train the same model {cluster.size} times: TF_CONFIG names '
-            f"{cluster.size} workers. Say multi_worker or auto, or unset TF_CONFIG."
+            f'strategy="{name}" would train the same model {cluster.size} times: the environment '
+            f"names {cluster.size} workers. Say multi_worker or auto, or start one process."
         )
     if name == "one":
         if replicas not in (None, 1):
@@ -116,26 +116,28 @@ def describe(strategy: tf.distribute.Strategy) -> str:
 def _multi_worker(
     cluster, replicas, rendezvous_timeout, fingerprint, say
 ) -> tf.distribute.Strategy:
-    from kerasd2l.cluster.meeting import preflight
+    from kerasd2l.cluster.coordination import connect
 
     if cluster is None:
         raise StrategyError(
-            'strategy="multi_worker" needs TF_CONFIG with more than one worker. '
-            "`kerasd2l launch --workers 2 -- train ...` sets it for workers on this machine."
+            'strategy="multi_worker" needs TF_CONFIG with more than one worker, a task of srun or '
+            "of a Kubernetes Job. `kerasd2l launch --workers 2 -- train ...` starts local ones."
         )
     if replicas is not None:
         raise StrategyError(
             "`replicas` is for one machine: with multi_worker every worker uses all of its GPUs, "
             f"or one CPU device. Received: replicas={replicas}."
         )
-    preflight(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, log=say)
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(cluster.normalised()),
-        task_type=cluster.normalised_task[0],
-        task_id=cluster.normalised_task[1],
-        rpc_layer="grpc",
-    )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    which, of = cluster.gpu_share
+    gpus = tf.config.list_physical_devices("GPU")
+    if of > 1 and gpus:
+        if len(gpus) < of:
+            raise StrategyError(
+                f"{of} workers on this machine need {of} GPUs at least, it has {len(gpus)}. "
+                "Start fewer tasks on each machine."
+            )
+        tf.config.set_visible_devices(gpus[which::of], "GPU")
+    return connect(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, say=say)
 
 
 def _mirrored_devices(gpus: list, replicas: int | None) -> list[str]:

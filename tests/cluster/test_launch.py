@@ -412,3 +412,55 @@ def test_wrong_arguments(options, message):
     arguments = {"command": ["train", "x"], "workers": 2, "env": {}} | options
     with pytest.raises(ValueError, match=message):
         launch(**arguments)
+
+
+def test_json_is_one_object_also_of_a_failure(start):
+    body = """
+        print("half a result")
+        others()
+        print("Error: no such data", file=sys.stderr)
+        sys.exit(1 if rank == 1 else 0)
+    """
+    code, stdout, _ = start(body, ["train", "lenet", "--json"])
+    told = json.loads(stdout)
+    assert (code, told["exit_code"], told["worker"]) == (1, 1, 1)
+    assert told["error"] == "worker 1 ended with exit code 1. Error: no such data"
+
+
+def test_json_is_that_of_the_last_attempt(start):
+    body = ONCE.replace("ENDING", "sys.exit(1)").replace("BEGUN", "True")
+    code, stdout, _ = start(body, ["train", "lenet", "--json"], max_restarts=1)
+    assert (code, stdout) == (0, "well 0\n")
+
+
+def test_json_of_a_stopped_launch(start):
+    def interrupt():
+        wait_for(lambda: len(list(start.out.glob("up-*"))) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code, stdout, _ = start(SAVES, ["train", "lenet", "--json"])
+    thread.join()
+    told = {"error": "stopped with exit code 143", "exit_code": 143, "worker": None}
+    assert (code, json.loads(stdout)) == (143, told)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_frozen_worker_is_not_waited_for(start):
+    """SIGTERM is not heard by a process that is stopped."""
+    begin = time.monotonic()
+    code, _, stderr = start(
+        """
+        others()
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.5)
+        sys.exit(1)
+        """,
+        grace=20.0,
+    )
+    assert code == 1
+    assert "worker 0 ended with exit code 1" in stderr
+    assert time.monotonic() - begin < 8
+    assert not alive(int((start.out / "pid-1").read_text()))

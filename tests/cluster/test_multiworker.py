@@ -63,18 +63,20 @@ def on_one(path, epochs):
 
 
 @pytest.mark.slow
-def test_launch_equals_one_device_and_prints_one_object(one, tmp_path):
+@pytest.mark.parametrize("workers", [2, 3])
+def test_launch_equals_one_device_and_prints_one_object(one, tmp_path, workers):
     path = tmp_path / "run"
-    launch = ["launch", "--workers", 2, "--"]
+    launch = ["launch", "--workers", workers, "--"]
     code, out, err = finish(start(*launch, *TRAIN, "--epochs", 3, "--out", path, "--json"))
     assert code == 0, err
     (line,) = out.splitlines()
     summary = json.loads(line)
-    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", 2)
+    assert (summary["strategy"], summary["replicas"]) == ("multi_worker", workers)
     assert summary["examples"] == one[1]["examples"] == {"train": 1437, "test": 360}
     assert summary["metrics"] == pytest.approx(one[1]["metrics"], abs=1e-5)
     assert small.difference(model_of(path), model_of(one[0])) < 1e-4
-    assert {log.name for log in (path / "logs").iterdir()} == {"worker-0.log", "worker-1.log"}
+    logs = {log.name for log in (path / "logs").iterdir()}
+    assert logs == {f"worker-{rank}.log" for rank in range(workers)}
 
 
 def wait_for_checkpoint(path, step, process):
@@ -86,9 +88,10 @@ def wait_for_checkpoint(path, step, process):
 
 
 def worker_pids(launcher):
-    """Return the process ids of the launcher's children, worker 0 first."""
+    """Return the process ids of the workers among the launcher's children, worker 0 first."""
     text = open(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read()
-    return sorted(map(int, text.split()))
+    pids = sorted(map(int, text.split()))
+    return [pid for pid in pids if b"train" in open(f"/proc/{pid}/cmdline", "rb").read()]
 
 
 @pytest.mark.slow
@@ -124,12 +127,28 @@ def test_a_killed_worker_is_survived_and_sigterm_saves_all(tmp_path):
     assert {log.name for log in (path / "logs").iterdir()} == {"worker-0.log", "worker-1.log"}
 
 
-def test_tf_config_of_others_and_only_the_chief_writes(one, tmp_path):
-    """As TFJob sets it; each process has its own --out, as on machines without a shared disk."""
+def addresses_of_two():
     with socket.socket() as a, socket.socket() as b:
         for sock in (a, b):
             sock.bind(("127.0.0.1", 0))
-        chief, worker = (f"127.0.0.1:{sock.getsockname()[1]}" for sock in (a, b))
+        return [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (a, b)]
+
+
+def two(addresses, path, *words, seeds=(2, 2), **options):
+    """Start two workers by TF_CONFIG; worker 1 may have another seed."""
+    configs = [
+        json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        for index in range(2)
+    ]
+    return [
+        start(*TRAIN[:-1], seed, *words, "--out", path, TF_CONFIG=config, **options)
+        for seed, config in zip(seeds, configs, strict=True)
+    ]
+
+
+def test_tf_config_of_others_and_only_the_chief_writes(one, tmp_path):
+    """As TFJob sets it; each process has its own --out, as on machines without a shared disk."""
+    chief, worker = addresses_of_two()
     cluster = {"chief": [chief], "worker": [worker]}
     processes = [
         start(
@@ -145,10 +164,7 @@ def test_tf_config_of_others_and_only_the_chief_writes(one, tmp_path):
 
 
 def test_a_peer_that_does_not_come_ends_with_its_name(tmp_path):
-    with socket.socket() as a, socket.socket() as b:
-        for sock in (a, b):
-            sock.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{sock.getsockname()[1]}" for sock in (a, b)]
+    addresses = addresses_of_two()
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
     words = [*TRAIN, "--out", tmp_path / "run", "--rendezvous-timeout", "2"]
     code, out, err = finish(start(*words, TF_CONFIG=json.dumps(config)))
@@ -156,3 +172,67 @@ def test_a_peer_that_does_not_come_ends_with_its_name(tmp_path):
     assert f"worker 1 ({addresses[1]})" in err
     assert "Traceback" not in err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.slow
+def test_a_lost_peer_is_named_on_the_survivor(tmp_path, lost, number):
+    """Killed or frozen in mid-training: an error within 30 s, and the last checkpoint is whole."""
+    addresses, path = addresses_of_two(), tmp_path / "run"
+    processes = two(addresses, path, "--epochs", 500)
+    try:
+        wait_for_checkpoint(path, 12, processes[1 - lost])
+        processes[lost].send_signal(number)
+        began = time.monotonic()
+        code, out, err = finish(processes[1 - lost])
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert (code, out) == (1, "")
+    assert time.monotonic() - began < 40
+    assert f"Error: worker {lost} ({addresses[lost]}) went away or is frozen (" in err
+    assert "Traceback" not in err
+    assert read(max(path.glob("checkpoints/step-*.npz"))).position["step"] >= 12
+
+
+def test_workers_with_other_commands_refuse_each_other(tmp_path):
+    """What the coordination service's store is for; and the others' ports are really those."""
+    addresses = addresses_of_two()
+    processes = two(addresses, tmp_path / "run", seeds=(2, 3))
+    for rank, process in enumerate(processes):
+        code, out, err = finish(process)
+        assert (code, out) == (1, ""), err
+        other = 1 - rank
+        assert f"Error: worker {other} ({addresses[other]}) is of another kind: config=" in err
+        assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "TF_CONFIG: TF_CONFIG is not valid JSON"),
+        ('{"cluster": {"worker": ["a:1", "b:1"]}}', 'of 2 tasks but no "task"'),
+        (
+            '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+            "Received twice: a:1",
+        ),
+    ],
+)
+def test_a_wrong_tf_config_is_a_usage_error(monkeypatch, config, message):
+    monkeypatch.setenv("TF_CONFIG", config)
+    result = CliRunner().invoke(main, TRAIN)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_taken_port_is_a_usage_error(monkeypatch, tmp_path):
+    addresses = addresses_of_two()
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with socket.create_server(("127.0.0.1", int(addresses[0].rpartition(":")[2]))):
+        result = CliRunner().invoke(main, [*TRAIN, "--out", str(tmp_path / "run")])
+    assert result.exit_code == 2
+    assert f"worker 0 ({addresses[0]}), cannot listen on port" in result.stderr

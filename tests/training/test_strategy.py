@@ -1,5 +1,6 @@
 """Strategies: the right one for each name, and clear words for devices that are not there."""
 
+import dataclasses
 import socket
 import time
 
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kerasd2l.cluster import cluster as clusters
+from kerasd2l.cluster import coordination
 from kerasd2l.training.strategy import (
     StrategyError,
     describe,
@@ -45,12 +47,12 @@ def test_mirrored_uses_logical_devices_without_gpus(name, replicas, count):
             {"name": "mirrored", "replicas": 9},
             "9 logical CPU devices: TensorFlow already runs with",
         ),
-        ({"name": "multi_worker"}, "needs TF_CONFIG with more than one worker. `kerasd2l launch"),
+        ({"name": "multi_worker"}, "needs TF_CONFIG with more than one worker, a task of srun"),
         (
             {"name": "one", "cluster": TWO},
-            "train the same model 2 times: TF_CONFIG names 2 workers",
+            "train the same model 2 times: the environment names 2 workers",
         ),
-        ({"name": "mirrored", "cluster": TWO}, "Say multi_worker or auto, or unset TF_CONFIG"),
+        ({"name": "mirrored", "cluster": TWO}, "Say multi_worker or auto, or start one process"),
         ({"name": "multi_worker", "cluster": TWO, "replicas": 2}, "`replicas` is for one machine"),
     ],
 )
@@ -67,6 +69,23 @@ def test_more_replicas_than_gpus(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices[kind])
     with pytest.raises(StrategyError, match="3 replicas need 3 GPUs, this machine has 2"):
         make_strategy("mirrored", replicas=3)
+
+
+def test_workers_that_see_the_same_gpus_share_them(monkeypatch):
+    """Two tasks of Slurm on a machine with three GPUs, as TensorFlow would list them."""
+    devices, visible = {"GPU": ["GPU:0", "GPU:1", "GPU:2"], "CPU": ["CPU:0"]}, []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: devices[kind])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda own, kind: visible.append(own))
+    monkeypatch.setattr(coordination, "connect", lambda cluster, **options: cluster)
+    for which in range(2):
+        cluster = dataclasses.replace(TWO, task_index=which, gpu_share=(which, 2))
+        assert make_strategy("auto", cluster=cluster) is cluster
+    assert visible == [["GPU:0", "GPU:2"], ["GPU:1"]]
+    make_strategy("auto", cluster=TWO)
+    assert len(visible) == 2
+    devices["GPU"] = ["GPU:0"]
+    with pytest.raises(StrategyError, match="2 workers on this machine need 2 GPUs at least"):
+        make_strategy("auto", cluster=cluster)
 
 
 def free_ports(count):
