@@ -119,7 +119,7 @@ def show(name: str, as_json: bool) -> None:
 )
 @click.option(
     "--strategy",
-    type=click.Choice(["auto", "one", "mirrored", "multi_worker"]),
+    type=click.Choice(["auto", "one", "mirrored", "multi_worker", "parameter_server"]),
     default="auto",
     help="One device, all GPUs of this machine, or the workers of a cluster.",
 )

@@ -14,6 +14,13 @@ from kerasd2l.cli.program import Verb
 
 @click.command(cls=Verb, context_settings={"ignore_unknown_options": True})
 @click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
+@click.option(
+    "--ps",
+    "servers",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Parameter servers, and a chief, to start too: --strategy parameter_server.",
+)
 @click.option("--max-restarts", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--log-dir", type=HomePath(file_okay=False))
 @click.option(
@@ -29,6 +36,7 @@ from kerasd2l.cli.program import Verb
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def launch(
     workers: int,
+    servers: int,
     max_restarts: int,
     log_dir: Path | None,
     grace: float,
@@ -47,6 +55,7 @@ def launch(
             max_restarts=max_restarts,
             grace=grace,
             network=network,
+            servers=servers,
         )
     except (ValueError, OSError) as error:
         if "--json" in command:

@@ -11,10 +11,12 @@
   (test_keras_adds_gradients_once)
 - `keras.src.backend.nn._compute_moments_sync`, a private name: E[x^2] - E[x]^2 loses digits.
   (test_keras_takes_our_moments)
+- `assign_add` of Keras' variables: it reads, adds and writes, and of two workers that do so at the
+  same time one would be lost. (test_additions_of_workers_are_not_lost)
 - `call` of a small model, in `small_steps.py`: pieces of a batch are computed side by side.
   (test_a_batch_in_pieces_has_the_same_outputs_and_gradients)
 
-All but the last only where a batch is computed in pieces: by several replicas, or one after the
+`assign_add` only with parameter servers; all others but the last only where a batch is computed in pieces: by several replicas, or one after the
 other (`accumulate`). Losses are weighted before the gradient, not gradients after it: synchronized
 BatchNormalization sends gradients from replica to replica.
 A private name that is gone is an error that says so; tests/training/test_around_keras.py fails when
@@ -185,6 +187,27 @@ class FairShare:
     def _in_step(self) -> bool:
         there = getattr(self._here, "weight", None) is not None
         return there and tf.distribute.in_cross_replica_context() is False
+
+
+@contextlib.contextmanager
+def atomic_additions() -> Iterator[None]:
+    """Let `assign_add` of Keras' variables, such as the optimizer's `iterations`, be one operation.
+
+    Raises:
+        RuntimeError: this version of Keras works in another way.
+    """
+
+    def at_once(original: Callable) -> Callable:
+        def assign_add(self, value):
+            if not isinstance(self._value, tf.Variable):  # not made yet
+                return original(self, value)
+            self._value.assign_add(tf.cast(tf.convert_to_tensor(value), self._value.dtype))
+            return self
+
+        return assign_add
+
+    with replaced(keras.src.backend.Variable, "assign_add", at_once):
+        yield
 
 
 def check_no_mask(answers: Any) -> None:

@@ -21,6 +21,7 @@ from kerasd2l.training.callback_state import CallbackState, has_batch_hooks
 from kerasd2l.training.checkpoint import Checkpoints
 from kerasd2l.training.errors import LoopError
 from kerasd2l.training.history import is_best, keras_logs
+from kerasd2l.training.server_steps import steps_of
 from kerasd2l.training.steps import Calls, Steps
 
 __all__ = ["Loop", "LoopError", "NonFiniteLoss", "Preempted", "Training", "evaluate", "train"]
@@ -144,7 +145,8 @@ def evaluate(
     """
     if getattr(data, split, None) is None:
         raise LoopError(f"the data has no {split!r} split. It has: {', '.join(data.size)}.")
-    with Steps(model, data, strategy=strategy, limit_steps=limit_steps) as steps:
+    make = steps_of(strategy)
+    with make(model, data, strategy=strategy, limit_steps=limit_steps) as steps:
         return _evaluate(steps, split, lambda calls: None)
 
 
@@ -164,7 +166,7 @@ class Loop:
 
     def __init__(self, training: Training):
         self.training, self.place = training, Place()
-        self.steps = Steps(
+        self.steps = steps_of(training.strategy)(
             training.model,
             training.data,
             strategy=training.strategy,
