@@ -265,9 +265,10 @@ class _lost_peers:
     """Turns TensorFlow's errors about a worker that went away into one line with its name."""
 
     def __init__(self, strategy):
-        from kerasd2l.training.strategy import is_multi_worker
+        from kerasd2l.training.strategy import is_multi_worker, is_parameter_server
 
-        self.strategy = strategy if is_multi_worker(strategy) else None
+        several = is_multi_worker(strategy) or is_parameter_server(strategy)
+        self.strategy = strategy if several else None
 
     def __enter__(self) -> None:
         pass

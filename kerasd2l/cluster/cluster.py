@@ -204,7 +204,8 @@ def _checked_type(kind: Any) -> str:
         return "chief"
     if kind not in _KINDS:
         raise ClusterError(
-            f'Unknown task type: expected "chief", "master", "worker" or "ps". Received: {_short(kind)}.'
+            'Unknown task type: expected "chief", "master", "worker" or "ps". '
+            f"Received: {_short(kind)}."
         )
     return kind
 

@@ -6,6 +6,7 @@ it listens at its address as long as it lives. The chief gets `ParameterServerSt
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -42,10 +43,14 @@ def connect(
 
 
 def serve(cluster: Cluster, *, timeout: float, say: Callable[[str], None]) -> None:
-    """Be a worker or a parameter server until the chief has ended.
+    """Be a worker or a parameter server until the chief has ended. Call it in the main thread.
+
+    SIGTERM and Ctrl-C, which the chief gets too, wait for that: it saves what these processes hold.
+    A second one ends this process.
 
     Raises:
         ClusterError: a task did not come in time.
+        SystemExit: after a signal, with 128 and its number.
     """
     meet(cluster, timeout=timeout, log=say)
     server = tf.distribute.Server(
@@ -54,6 +59,14 @@ def serve(cluster: Cluster, *, timeout: float, say: Callable[[str], None]) -> No
         task_index=cluster.task_index,
         protocol="grpc",
     )
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
     say(f"{cluster.task} serves at {server.target}")
     chief, in_vain = split_address(cluster.tasks[0].address), 0
     while in_vain < _LOOKS:
@@ -64,3 +77,5 @@ def serve(cluster: Cluster, *, timeout: float, say: Callable[[str], None]) -> No
         except OSError:
             in_vain += 1
     say("the chief has ended")
+    if received:
+        raise SystemExit(128 + received[0])

@@ -16,9 +16,10 @@
 - `call` of a small model, in `small_steps.py`: pieces of a batch are computed side by side.
   (test_a_batch_in_pieces_has_the_same_outputs_and_gradients)
 
-`assign_add` only with parameter servers; all others but the last only where a batch is computed in pieces: by several replicas, or one after the
-other (`accumulate`). Losses are weighted before the gradient, not gradients after it: synchronized
-BatchNormalization sends gradients from replica to replica.
+`assign_add` only with parameter servers; the others but the last only where a batch is computed in
+pieces: by several replicas, or one after the other (`accumulate`). Losses are weighted before the
+gradient, not gradients after it: synchronized BatchNormalization sends gradients from replica to
+replica.
 A private name that is gone is an error that says so; tests/training/test_around_keras.py fails when
 Keras no longer uses one.
 """

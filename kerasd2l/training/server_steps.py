@@ -13,7 +13,6 @@ examples, and what is evaluated, are exact.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -58,7 +57,7 @@ class ServerSteps(Steps):
         for i in range(n):
             batch = self._next(iterator, "train", self.per_epoch)
             self._examples += int(batch_size(batch))
-            self._do(self.coordinator.schedule, self._step, (batch, tf.constant(step + i + 1)))
+            self.coordinator.schedule(self._step, args=(batch, tf.constant(step + i + 1)))
             self._out += 1
         if self._out >= _IN_FLIGHT:
             self.wait()
@@ -71,12 +70,12 @@ class ServerSteps(Steps):
         for _ in range(n):
             batch = self._next(iterator, split, steps)
             self._examples += int(batch_size(batch))
-            self._do(self._score, batch)
+            self._score(batch)
         self.test_calls.ran(n, time.perf_counter() - start)
 
     def wait(self) -> None:
         """Wait until the workers have done what was handed out."""
-        self._do(self.coordinator.join)
+        self.coordinator.join()
         self._out = 0
 
     def reset(self) -> None:
@@ -125,12 +124,3 @@ class ServerSteps(Steps):
             return next(iterator)
         except (StopIteration, tf.errors.OutOfRangeError):
             raise LoopError(f"the {split} data ended before its {steps} batches.") from None
-
-    def _do(self, function: Callable, *arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-            raise LoopError(
-                f"a parameter server or all workers went away ({str(error)[:200]}). "
-                "Start all tasks again with --resume."
-            ) from error

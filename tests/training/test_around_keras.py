@@ -107,6 +107,27 @@ def test_keras_takes_our_moments():
     assert small.difference(one, keras_own) > 10 * max(ours, 1e-4)
 
 
+def test_additions_of_workers_are_not_lost():
+    """Keras reads, adds and writes: of two workers at the same time one would be lost."""
+    optimizer = keras.optimizers.SGD(0.1)
+    variable = keras.Variable(1.0)
+    optimizer.build([variable])
+
+    def kinds():
+        step = tf.function(lambda: optimizer.apply([tf.constant(1.0)], [variable]), autograph=False)
+        graph = step.get_concrete_function().graph
+        mine = optimizer.iterations.value.handle
+        (mine,) = [inner for outer, inner in graph.captures if outer is mine]
+        return {op.type for op in mine.consumers()}
+
+    assert "AssignVariableOp" in kinds()
+    with around_keras.atomic_additions():
+        assert kinds() == {"AssignAddVariableOp"}
+        variable.assign_add(2.0)
+    assert float(variable.numpy()) == 3.0
+    assert "assign_add" not in vars(keras.src.backend.Variable)
+
+
 def test_everything_comes_back():
     before = keras.src.backend.nn._compute_moments_sync
     scale = keras.src.losses.loss.scale_loss_for_distribution
