@@ -96,7 +96,7 @@ def from_arrays(
         return _augment(batches, augment, seeds).prefetch(tf.data.AUTOTUNE)
 
     def permuted(epoch: int) -> tf.data.Dataset:
-        indices = np.random.default_rng([seed, epoch]).permutation(size)
+        indices = np.random.default_rng([seed or 0, epoch]).permutation(size)
         return tf.data.Dataset.from_tensor_slices(indices)
 
     def places(epoch: int) -> tf.data.Dataset:

@@ -155,7 +155,7 @@ class _Reading:
     key: str
     label: str
     number: np.ndarray  # our number of each of TFDS' classes
-    shape: tuple[int, ...]  # of a picture as it is kept
+    shape: tuple[int, int, int]  # of a picture as it is kept
     size: tuple[int, int] | None  # that pictures are stretched to
     name: str
     memory: int

@@ -102,7 +102,6 @@ class Steps:
                 f"{self.replicas} replicas."
             )
         self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-        self._fair_share: FairShare | None = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Steps:
@@ -113,9 +112,10 @@ class Steps:
             if self.model.optimizer is not None and not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._seen = keras.metrics.Sum(name="examples", dtype="float64")
-            self._gradients = AddedGradients(self.model) if self.accumulate > 1 else None
-        if self.replicas > 1 or self._gradients:
-            self._fair_share = FairShare(self.model, self._gradients)
+            if self.accumulate > 1:
+                self._gradients = AddedGradients(self.model)
+        self._fair_share = FairShare(self.model, self._gradients if self.accumulate > 1 else None)
+        if self.replicas > 1 or self.accumulate > 1:
             self._stack.enter_context(self._fair_share.installed())
         if self.replicas == 1 and not self._jit:
             batch = self.data.size.get("train", 0) // int(self.data.train.cardinality())
@@ -160,7 +160,7 @@ class Steps:
         dataset = dataset.skip(skip) if skip else dataset
         if self.replicas > 1:
             dataset = share(
-                self.strategy, dataset, training=epoch is not None, load=rows and rows.load
+                self.strategy, dataset, training=epoch is not None, load=rows.load if rows else None
             )
         return iter(dataset)
 
@@ -277,7 +277,7 @@ class Steps:
         def train_steps(iterator, n, step):
             def body(i):
                 batch, number = next(iterator), step + tf.cast(i, tf.int64) + 1
-                if self._gradients:
+                if self.accumulate > 1:
                     self._train_in_pieces(batch, number)
                 else:
                     function = on_replica if self._jit else self._train_on_replica
@@ -304,7 +304,7 @@ class Steps:
         return self.strategy.run(function, args=arguments)
 
     def _train_on_replica(self, batch):
-        if not self._fair_share:
+        if self.replicas == 1:
             self._seen.update_state(batch_size(batch))
             return self.model.train_step(batch)
         total, batch = batch
