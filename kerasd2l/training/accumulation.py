@@ -66,9 +66,10 @@ class AddedGradients:
         place = self._places[id(variable)]
         if kind == "none":
             return None
+        # tf.identity: what is added over workers must be on the replica's device
         if kind == "whole":
-            return tf.convert_to_tensor(self._sums[place])
-        values, indices = (tf.convert_to_tensor(part) for part in self._rows[place])
+            return tf.identity(self._sums[place])
+        values, indices = (tf.identity(part) for part in self._rows[place])
         return tf.IndexedSlices(values, indices, tf.constant(list(variable.shape), tf.int64))
 
 
