@@ -159,9 +159,9 @@ class MaskedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of a batch of padded sequences: the mean over all real tokens.
 
     sum of -log P(y) over labels that are not padding, divided by their number ("tokens") or, as in
-    the book, by B x T ("steps"). Section: "seq2seq". On several replicas, "tokens" is the mean of
-    the replicas' means; where that must not be, give the labels weights made from the whole batch
-    (`data.translation.load(weights="tokens")`) and use Keras' own loss.
+    the book, by B x T ("steps"). Section: "seq2seq". On several replicas, "tokens" would be the
+    mean of the replicas' means, and the loop refuses it: give the labels weights made from the
+    whole batch (`data.translation.load(weights="tokens")`) and use Keras' own loss.
 
     Args:
         ignore_id: int, the number of the padding in the labels. Default: 1, `<pad>`.
@@ -189,6 +189,11 @@ class MaskedCrossEntropy(keras.losses.Loss):
         _check_divisor(divide_by)
         super().__init__(name=name, reduction="sum_over_batch_size")
         self.ignore_id, self.divide_by = ignore_id, divide_by
+
+    @property
+    def divides_by_tokens(self) -> bool:
+        """Whether the loss of a batch is not the mean of its examples' losses."""
+        return self.divide_by == "tokens"
 
     def call(self, y_true, y_pred):
         labels = ops.cast(y_true, "int32")

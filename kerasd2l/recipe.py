@@ -55,6 +55,24 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Batches of which a part can be read alone: one of several workers decodes its own examples.
+
+    Args:
+        of: whose batches these are: a dataset, or the `order` of a Data. Where a Data has another
+            one there, these rows are not its own, and are not used.
+        batches: (epoch) -> what is cheap of every global batch, e.g. places and labels: a tensor or
+            a nest of them, the first one with an axis of the batch.
+        load: (element of `batches`, first, end) -> examples [first, end) of that batch, the same
+            ones as the whole batch has there.
+    """
+
+    of: Any
+    batches: Callable[[int], tf.data.Dataset]
+    load: Callable[[Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
 class Data:
     """What a recipe trains on: datasets batched by the global batch, and what serving needs.
 
@@ -67,6 +85,7 @@ class Data:
         size: split -> number of examples.
         order: (epoch) -> the training batches in the order of that epoch (0-based); the same epoch
             always gives the same order, which exact resume stands on. None: `train` has one order.
+        rows: split -> how to read parts of its batches, where each example is read by itself.
     """
 
     train: tf.data.Dataset
@@ -76,6 +95,13 @@ class Data:
     assets: Mapping[str, Any]
     size: Mapping[str, int]
     order: Callable[[int], tf.data.Dataset] | None = None
+    rows: Mapping[str, Rows] = field(default_factory=dict)
+
+    def rows_of(self, split: str) -> Rows | None:
+        """Return how to read parts of a split's batches, or None."""
+        rows = self.rows.get(split)
+        whole = self.order if split == "train" and self.order else getattr(self, split)
+        return rows if rows is not None and rows.of is whole else None
 
     def epoch(self, number: int) -> tf.data.Dataset:
         """Return the training batches in the order of epoch `number` (0-based)."""

@@ -5,6 +5,7 @@ assets.json    plain data that serving needs: class names, vocabulary
 data.json      how many examples, and a hash of the first: what a resume compares
 metrics.jsonl  one line per epoch
 checkpoints/   the last two states to resume from, and the best one
+tensorboard/   event files of the same figures: `tensorboard --logdir RUN`
 model.keras    the trained model
 curves.png     loss and metrics over the epochs
 summary.json   the result; its presence means that the run is finished
@@ -75,6 +76,10 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
 
     @property
     def curves(self) -> Path:

@@ -199,11 +199,11 @@ def _in_memory(data, batches):
     return dataclasses.replace(data, train=train, order=None, size=size)
 
 
-def _loop_timer(model, data, limit_steps):
+def _loop_timer(model, data, limit_steps, strategy=None):
     """Return a function that trains one epoch in our loop and tells its seconds."""
     from kerasd2l.training.loop import Loop, Training
 
-    loop = Loop(Training(model, data, 10**6, limit_steps=limit_steps))
+    loop = Loop(Training(model, data, 10**6, strategy=strategy, limit_steps=limit_steps))
     loop.steps.__enter__()
     loop.prepare()
 

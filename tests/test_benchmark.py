@@ -120,3 +120,12 @@ def test_a_language_model_goes_beside_pytorch():
     )  # fmt: skip
     assert found["feed"] == "memory"
     assert found["ratio_torch"] == pytest.approx(found["torch_seconds"] / found["loop_seconds"])
+
+
+@pytest.mark.slow
+def test_benchmark_of_replicas_tells_the_seconds_of_a_step():
+    found = answer("benchmark_replicas", *SHORT, "--rounds", "1")
+    seconds = found["seconds_per_step"]
+    assert set(seconds) == {"one", "mirrored_1", "mirrored_2_fixed", "mirrored_2_growing"}
+    assert min(seconds.values()) > 0
+    assert found["overhead_mirrored_1"] == pytest.approx(seconds["mirrored_1"] / seconds["one"] - 1)

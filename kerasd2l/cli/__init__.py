@@ -111,8 +111,15 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--batch-size", type=click.IntRange(min=1), help="Examples per step, all replicas.")
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
 @click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train as with a batch N times as large, computed in N pieces one after the other.",
+)
+@click.option(
     "--strategy",
-    type=click.Choice(["auto", "one", "mirrored", "multi_worker"]),
+    type=click.Choice(["auto", "one", "mirrored", "multi_worker", "parameter_server"]),
     default="auto",
     help="One device, all GPUs of this machine, or the workers of a cluster.",
 )
@@ -126,7 +133,19 @@ def show(name: str, as_json: bool) -> None:
 @jit_compile_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels (slower).")
 @click.option("--out", type=HomePath(file_okay=False), help="Run folder.")
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Histograms of the weights, too, in RUN/tensorboard, where the figures always are.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Save no oftener than this, and at the end. 0: after every epoch.",
+)
 @click.option(
     "--rendezvous-timeout", type=float, default=120.0, help="Seconds to wait for workers."
 )
@@ -151,6 +170,9 @@ def train(
     settings |= {"epochs": epochs} if epochs else {}
     settings |= {"batch_size": batch_size} if batch_size else {}
     found = load_recipe(name, settings)
+    if options["accumulate"] > 1:  # what the memory holds at once stays
+        settings["batch_size"] = found.batch_size * options["accumulate"]
+        found = load_recipe(name, settings)
     if options["resume"] and not options["out"]:
         raise click.UsageError("--resume needs --out: the folder of the run to continue.")
     check_skip_broken(found, flags["skip_broken"])

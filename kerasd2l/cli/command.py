@@ -26,21 +26,23 @@ def train(
     data: str,
     data_dir: Path | None,
     skip_broken: bool,
-    jit_compile: bool,
-    limit_steps: int | None,
     strategy: str,
     replicas: int | None,
-    precision: str,
     seed: int,
-    deterministic: bool,
     out: Path | None,
+    tensorboard: bool,
     resume: bool,
+    checkpoint_seconds: float,
     rendezvous_timeout: float,
     export_: bool,
     savedmodels: Path,
     dry_run: bool,
+    **how: Any,
 ) -> dict[str, Any]:
     """Train a recipe as the command line asks; the options are those of `kerasd2l train`.
+
+    `how` are those of `training.fit` that decide what is computed: limit_steps, accumulate,
+    precision, deterministic, jit_compile. They stand in config.json.
 
     Returns:
         The summary of the run, with the path of the SavedModel if it was exported.
@@ -61,11 +63,10 @@ def train(
     options = {
         "data": data,
         "data_dir": str(data_dir) if data_dir else None,
-        "limit_steps": limit_steps,
-        "precision": precision,
-        "deterministic": deterministic,
         "skip_broken": skip_broken or None,  # None: as the runs of before have it
-        "jit_compile": jit_compile or None,
+        **how,
+        "accumulate": how["accumulate"] if how["accumulate"] > 1 else None,
+        "jit_compile": how["jit_compile"] or None,
     }
     config = {"recipe": recipe.name, "arguments": recipe.arguments, "seed": seed, **options}
     give_threads(recipe)
@@ -83,7 +84,7 @@ def train(
     )
     source = Source(kind=data, data_dir=data_dir, seed=seed, skip_broken=skip_broken)
     if dry_run:
-        return rehearse(recipe, run, source, devices, precision=precision, jit_compile=jit_compile)
+        return rehearse(recipe, run, source, devices, **how)
     say(f"{recipe.name}: {run.strategy}, {run.replicas} replica(s), seed {seed}, into {run.path}")
     say(f"loading {recipe.dataset} ({source})")
     with _Signals(say) as stop, _lost_peers(devices):
@@ -93,26 +94,39 @@ def train(
             source,
             strategy=devices,
             resume=resume,
-            limit_steps=limit_steps,
-            precision=precision,
-            deterministic=deterministic,
-            jit_compile=jit_compile,
+            save_seconds=checkpoint_seconds,
             should_stop=stop,
             on_ready=stop.wait_for_steps,
             say=say,
             progress=sys.stderr.isatty() and run.writes,
+            histograms=tensorboard,
+            **how,
         )
     if export_ and run.writes:
-        from kerasd2l.export import export_run
+        summary = _export(recipe, run, savedmodels, summary)
+    return summary
 
-        path = export_run(run.path, savedmodels, recipe=recipe, metrics=summary["metrics"])
-        summary = {**summary, "savedmodel": str(path)}
-        run.write("summary.json", summary)
+
+def _export(recipe: Recipe, run: Run, savedmodels: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    """Export a finished run; return its summary with the path of the SavedModel."""
+    from kerasd2l.export import export_run
+
+    path = export_run(run.path, savedmodels, recipe=recipe, metrics=summary["metrics"])
+    summary = {**summary, "savedmodel": str(path)}
+    run.write("summary.json", summary)
     return summary
 
 
 def rehearse(
-    recipe: Recipe, run: Run, source: Any, strategy: Any, *, precision: str, jit_compile: bool
+    recipe: Recipe,
+    run: Run,
+    source: Any,
+    strategy: Any,
+    *,
+    precision: str,
+    jit_compile: bool,
+    accumulate: int,
+    **_: Any,
 ) -> dict:
     """Build everything, train one step and evaluate one batch, time another; write nothing.
 
@@ -126,7 +140,7 @@ def rehearse(
     with policy(precision):
         data, model = prepare(recipe, source, strategy, seed=run.seed, jit_compile=jit_compile)
         steps = int(data.train.cardinality())
-        training = Training(model, data, 2, strategy=strategy, limit_steps=1)
+        training = Training(model, data, 2, strategy=strategy, limit_steps=1, accumulate=accumulate)
         history = recipe.fit(training) if recipe.fit else training.run()
     seconds = history[-1]["seconds"]
     return {
@@ -251,9 +265,10 @@ class _lost_peers:
     """Turns TensorFlow's errors about a worker that went away into one line with its name."""
 
     def __init__(self, strategy):
-        from kerasd2l.training.strategy import is_multi_worker
+        from kerasd2l.training.strategy import is_multi_worker, is_parameter_server
 
-        self.strategy = strategy if is_multi_worker(strategy) else None
+        several = is_multi_worker(strategy) or is_parameter_server(strategy)
+        self.strategy = strategy if several else None
 
     def __enter__(self) -> None:
         pass

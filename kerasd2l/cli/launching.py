@@ -23,6 +23,7 @@ _OF = {
     "log_dir": {"local"},
     "grace": {"local"},
     "network": {"local"},
+    "servers": {"local"},
     "gpus_per_worker": {"ray", "slurm", "kubernetes"},
     "cpus_per_worker": {"ray"},
     "address": {"ray"},
@@ -43,6 +44,13 @@ _PASSED_ON = ("KERASD2L_", "KERAS_", "TF_", "TFDS_", "NCCL_", "XDG_CACHE_HOME")
 @click.command(cls=Verb, context_settings={"ignore_unknown_options": True})
 @click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True)
+@click.option(
+    "--ps",
+    "servers",
+    type=click.IntRange(min=0),
+    default=0,
+    help="local: parameter servers, and a chief, to start too: --strategy parameter_server.  [0]",
+)
 @click.option(
     "--max-restarts",
     type=click.IntRange(min=0),
@@ -121,7 +129,7 @@ def launch(
         if given and engine not in engines:
             raise click.BadParameter(
                 f"is an option of {' and '.join(sorted(engines))}. Received: --engine {engine}.",
-                param_hint="--" + name.replace("_", "-"),
+                param_hint="--" + {"servers": "ps"}.get(name, name).replace("_", "-"),
             )
     start: Callable[..., int] = {
         "local": _local,
@@ -135,7 +143,7 @@ def launch(
 def _local(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> int:
     from kerasd2l.cluster.launch import launch as start
 
-    names = ("log_dir", "max_restarts", "grace", "network")
+    names = ("log_dir", "max_restarts", "grace", "network", "servers")
     chosen = {name: options[name] for name in names}
     try:
         return start(list(command), workers=workers, env=os.environ, **chosen)

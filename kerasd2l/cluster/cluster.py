@@ -12,7 +12,7 @@ _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^\s:/\[\]@]+):(\d{1,5})")
-_KINDS = ("chief", "worker")
+_KINDS = ("chief", "worker", "ps")
 _MOST_CHARACTERS = 1 << 20  # no system passes on a longer variable
 
 
@@ -43,7 +43,7 @@ class Cluster:
 
     Args:
         spec: task type -> addresses "host:port". Types: "worker", and one "chief" (or "master",
-            its older name, which becomes "chief").
+            its older name, which becomes "chief"); "ps", parameter servers.
         task_type: str, the type of this process.
         task_index: int, its index among those of its type.
         gpu_share: (which, of how many), the part of the GPUs that this process sees which it may
@@ -51,7 +51,7 @@ class Cluster:
 
     Raises:
         ClusterError: an unknown type, an address that is none or stands there twice, an index
-            out of range; parameter servers and evaluators, which a synchronous strategy has not.
+            out of range; an evaluator, which is not needed.
 
     Example:
         >>> cluster = Cluster({"worker": ["host0:2222", "host1:2222"]}, "worker", 1)
@@ -137,6 +137,11 @@ class Cluster:
         return tuple(Task(rank, *pair) for rank, pair in enumerate(pairs))
 
     @property
+    def has_servers(self) -> bool:
+        """Whether there are parameter servers: the chief hands out steps, the others serve."""
+        return "ps" in self.spec
+
+    @property
     def task(self) -> Task:
         """The task of this process."""
         return next(t for t in self.tasks if (t.type, t.index) == (self.task_type, self.task_index))
@@ -195,16 +200,12 @@ def _checked_type(kind: Any) -> str:
             'An "evaluator" task is not needed: the loop evaluates in the workers. Received: task '
             'type "evaluator". Start only the chief and the workers.'
         )
-    if kind == "ps":
-        raise ClusterError(
-            'Parameter servers ("ps") are not supported by a synchronous strategy: every worker '
-            'keeps all variables. Received: "ps". Start these machines as workers.'
-        )
     if kind == "master":
         return "chief"
     if kind not in _KINDS:
         raise ClusterError(
-            f'Unknown task type: expected "chief", "master" or "worker". Received: {_short(kind)}.'
+            'Unknown task type: expected "chief", "master", "worker" or "ps". '
+            f"Received: {_short(kind)}."
         )
     return kind
 

@@ -44,6 +44,7 @@ def launch(
     max_restarts: int = 0,
     grace: float = 30.0,
     network: str = "isolated",
+    servers: int = 0,
     program: Sequence[str] = _PROGRAM,
     stdout: BinaryIO | None = None,
     stderr: BinaryIO | None = None,
@@ -70,6 +71,8 @@ def launch(
             10, since the others cannot go on, and none for a worker that is frozen.
         network: "isolated": several workers get a network of their own where Linux allows it, so
             that nobody else reaches their ports, and they nobody; "host": that of the machine.
+        servers: int, parameter servers. With some there is a chief, too, which is process 0; then
+            come the workers, then the servers.
         program: the command line in front of `command`.
         stdout: binary stream for the chief's stdout, default ours.
         stderr: binary stream for the chief's stderr and our reports, default ours.
@@ -90,6 +93,8 @@ def launch(
         raise ValueError(f"`grace` must not be negative (seconds). Received: grace={grace}.")
     if network not in NETWORKS:
         raise ValueError(f"`network` must be isolated or host. Received: network={network!r}.")
+    if servers < 0:
+        raise ValueError(f"`servers` must not be negative. Received: servers={servers}.")
     command = with_out(command)
     out = _out(command)
     if log_dir is None:
@@ -97,9 +102,10 @@ def launch(
     log_dir.mkdir(parents=True, exist_ok=True)
     console, err = stdout or sys.stdout.buffer, stderr or sys.stderr.buffer
     out_of_chief = _Held() if "--json" in command else console
-    space = _network(network, workers, err)
+    kinds = ["chief"] * bool(servers) + ["worker"] * workers + ["ps"] * servers
+    space = _network(network, len(kinds), err)
     try:
-        start = _Start(program, workers, env, log_dir, (out_of_chief, err), space)
+        start = _Start(program, kinds, env, log_dir, (out_of_chief, err), space)
         code, group = _attempts(start, command, max_restarts, grace)
     finally:
         space.close()
@@ -122,7 +128,7 @@ class _Start:
     """What is the same in each attempt."""
 
     program: Sequence[str]
-    workers: int
+    kinds: Sequence[str]  # of each process: chief, worker, ps
     env: Mapping[str, str]
     log_dir: Path
     streams: tuple[BinaryIO, BinaryIO]
@@ -153,7 +159,7 @@ def _attempts(
             if not may_restart:
                 group.say(f"not starting again: {out} held a run before. Give --resume for that.")
                 break
-            group.say(f"starting all {start.workers} again ({attempt + 1} of {max_restarts})")
+            group.say(f"starting all {len(start.kinds)} again ({attempt + 1} of {max_restarts})")
     return code, group
 
 
@@ -212,8 +218,9 @@ class _Group:
         self.line, self.title = [*start.program, *command], title
         self.env, self.streams, self.network = start.env, start.streams, start.network
         self.workers = [
-            Worker(rank, start.log_dir / f"worker-{rank}.log") for rank in range(start.workers)
+            Worker(rank, start.log_dir / f"worker-{rank}.log") for rank in range(len(start.kinds))
         ]
+        self.kinds = start.kinds
         self.failed: Worker | None = None
         if isinstance(self.streams[0], _Held):  # what an earlier attempt has said is void
             self.streams[0].seek(0)
@@ -266,7 +273,7 @@ class _Group:
         return failed.code or 0
 
     def _start(self) -> None:
-        tasks = _tf_configs(len(self.workers))
+        tasks = _tf_configs(self.kinds)
         for worker, task in zip(self.workers, tasks, strict=True):
             env = {key: value for key, value in self.env.items() if key != "TF_CONFIG"}
             in_child = self.network.in_child()
@@ -322,16 +329,17 @@ class _Signals:
         self.received.append(number)
 
 
-def _tf_configs(workers: int) -> list[dict[str, str]]:
-    """Return what each worker's environment gets: TF_CONFIG with free ports; nothing for one."""
-    if workers == 1:
+def _tf_configs(kinds: Sequence[str]) -> list[dict[str, str]]:
+    """Return what each process' environment gets: TF_CONFIG with free ports; nothing for one."""
+    if len(kinds) == 1:
         return [{}]
+    cluster: dict[str, list[str]] = {}
+    tasks = []
     with ExitStack() as stack:
-        addresses = []
-        for _ in range(workers):
+        for kind in kinds:
             sock = stack.enter_context(socket.socket())
             sock.bind(("", 0))  # free on all interfaces, as gRPC will want it
+            addresses = cluster.setdefault(kind, [])
+            tasks.append({"type": kind, "index": len(addresses)})
             addresses.append(f"127.0.0.1:{sock.getsockname()[1]}")
-    cluster = {"worker": addresses}
-    tasks = [{"type": "worker", "index": index} for index in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]

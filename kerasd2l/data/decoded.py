@@ -89,6 +89,9 @@ class Decoded:
         dtypes = [spec.dtype for spec in specs]
 
         def read(places, *also):
+            if not len(places):  # of a short batch, the part of one of several workers
+                nothing = [np.zeros((0, *s.shape), s.dtype.as_numpy_dtype) for s in specs]
+                return *nothing, np.ones(0, bool)
             whole = np.ones(len(places), bool)
             rows = []
             for i, place in enumerate(places.tolist()):

@@ -75,7 +75,11 @@ def from_pictures(
         return pipeline.scale_images(x), targets(labels, masks)
 
     return pipeline.from_arrays(
-        (np.arange(len(labelled)), labels), batch_size=batch_size, seed=seed, transform=transform
+        (np.arange(len(labelled)), labels),
+        batch_size=batch_size,
+        seed=seed,
+        transform=transform,
+        by_rows=skipped is None,  # else all workers must leave out the same ones
     )
 
 

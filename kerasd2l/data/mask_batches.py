@@ -147,13 +147,16 @@ def from_pairs(
         (x, y), _ = store.batch(places, specs, cut, at)
         return pipeline.scale_images(x), tf.cast(y, tf.int32)
 
-    def anywhere(places: tf.Tensor, *, seed: tf.Tensor) -> Any:
-        return load(places, tf.random.stateless_uniform([tf.size(places), 2], seed))
+    def anywhere(places: tf.Tensor, *, seed: tf.Tensor, rows: Any = None) -> Any:
+        first, count = (0, tf.size(places)) if rows is None else rows
+        at = tf.random.stateless_uniform([count, 2], seed)
+        return load(places, at[first : first + tf.size(places)])
 
     def middle(places: tf.Tensor) -> Any:
         return load(places, tf.fill([tf.size(places), 2], 0.5))
 
-    how = {"transform": middle} if seed is None else {"augment": anywhere}
+    how: dict[str, Any] = {"transform": middle} if seed is None else {"augment": anywhere}
+    how |= {"by_rows": skipped is None}  # else all workers must leave out the same ones
     return pipeline.from_arrays((np.arange(len(pairs)),), batch_size=batch_size, seed=seed, **how)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasd2l._lazy import lazy
 from kerasd2l.data.source import DataError, is_utf8
-from kerasd2l.recipe import Data, TensorSpec
+from kerasd2l.recipe import Data, Rows, TensorSpec
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,11 +36,13 @@ class Batches:
         order: (epoch) -> the batches in the order of that epoch, always the same for the same
             epoch; `.skip(n)` resumes in its middle. None for evaluation.
         size: int, examples.
+        rows: how to read parts of batches, or None.
     """
 
     dataset: tf.data.Dataset
     order: Callable[[int], tf.data.Dataset] | None
     size: int
+    rows: Rows | None = None
 
 
 def from_arrays(
@@ -50,6 +52,7 @@ def from_arrays(
     seed: int | None = None,
     transform: Callable | None = None,
     augment: Callable | None = None,
+    by_rows: bool = False,
 ) -> Batches:
     """Batch examples that lie in memory: only indices are shuffled, whole batches are gathered.
 
@@ -61,6 +64,9 @@ def from_arrays(
         transform: (*batch) -> batch, what every batch goes through.
         augment: (*batch, seed=(2,) int64) -> batch, after `transform`, for training only. Use the
             seed with `tf.random.stateless_*`: an epoch that is resumed then repeats itself.
+        by_rows: bool, `transform` reads each example by itself, and reading is the work: of
+            several workers each reads its own examples only. `augment` then takes also
+            `rows=(first, count)`: it is given examples of a batch of `count`, from `first` on.
 
     Returns:
         Batches.
@@ -89,15 +95,32 @@ def from_arrays(
         batches = _map(indices.batch(batch_size), gather)
         return _augment(batches, augment, seeds).prefetch(tf.data.AUTOTUNE)
 
+    def permuted(epoch: int) -> tf.data.Dataset:
+        indices = np.random.default_rng([seed or 0, epoch]).permutation(size)
+        return tf.data.Dataset.from_tensor_slices(indices)
+
+    def places(epoch: int) -> tf.data.Dataset:
+        if seed is None:
+            return tf.data.Dataset.range(size).batch(batch_size)
+        return tf.data.Dataset.zip((permuted(epoch).batch(batch_size), _seeds(seed, epoch)))
+
+    def load(element: Any, first: tf.Tensor, end: tf.Tensor) -> Any:
+        indices, own = (element, None) if seed is None else element
+        rows = gather(indices[first:end])
+        if augment is None or own is None:
+            return rows
+        return augment(*_arguments(rows), seed=own, rows=(first, tf.size(indices)))
+
     if seed is None:
-        return Batches(finish(tf.data.Dataset.range(size)), None, size)
+        whole = finish(tf.data.Dataset.range(size))
+        return Batches(whole, None, size, Rows(whole, places, load) if by_rows else None)
 
     def order(epoch: int) -> tf.data.Dataset:
-        indices = np.random.default_rng([seed, epoch]).permutation(size)
-        return finish(tf.data.Dataset.from_tensor_slices(indices), _seeds(seed, epoch))
+        return finish(permuted(epoch), _seeds(seed, epoch))
 
     shuffled = tf.data.Dataset.range(size).shuffle(size, seed=seed)
-    return Batches(finish(shuffled, _seeds(seed)), order, size)
+    rows = Rows(order, places, load) if by_rows else None
+    return Batches(finish(shuffled, _seeds(seed)), order, size, rows)
 
 
 def from_dataset(
@@ -178,11 +201,25 @@ def augmented(data: Data, augment: Callable, seed: int) -> Data:
             f"Received: one that makes them {tuple(after[1:])}."
         )
     order = data.order
-    return dataclasses.replace(
-        data,
-        train=train,
-        order=None if order is None else lambda epoch: change(order(epoch), epoch),
-    )
+    changed = None if order is None else lambda epoch: change(order(epoch), epoch)
+    plain, rows = data.rows_of("train"), {k: v for k, v in data.rows.items() if k != "train"}
+    if plain is not None and changed is not None and getattr(augment, "by_rows", False):
+        rows["train"] = _changed_rows(plain, augment, seed, changed)
+    return dataclasses.replace(data, train=train, order=changed, rows=rows)
+
+
+def _changed_rows(plain: Rows, augment: Callable, seed: int, order: Callable) -> Rows:
+    """Return rows that go through random changes after they were read."""
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return tf.data.Dataset.zip((plain.batches(epoch), _seeds(seed, epoch)))
+
+    def load(element: Any, first: tf.Tensor, end: tf.Tensor) -> Any:
+        inner, own = element
+        count = tf.shape(tf.nest.flatten(inner)[0])[0]
+        return augment(*_arguments(plain.load(inner, first, end)), seed=own, rows=(first, count))
+
+    return Rows(order, batches, load)
 
 
 def image_data(
@@ -264,6 +301,7 @@ def make_data(
         assets=assets,
         size={split: batches.size for split, batches in splits.items() if batches},
         order=train.order,
+        rows={s: batches.rows for s, batches in splits.items() if batches and batches.rows},
     )
 
 

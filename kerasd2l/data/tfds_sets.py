@@ -7,20 +7,24 @@ when it writes them, so that it is not the order of the original files.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pictures, pipeline
+from kerasd2l.data import decoded, pictures, pipeline, records
 from kerasd2l.data.source import DataError, Source, class_names_of, in_home
-from kerasd2l.recipe import Data
+from kerasd2l.recipe import Data, TensorSpec
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     import tensorflow_datasets as tfds
 else:
+    tf = lazy("tensorflow")
     tfds = lazy("tensorflow_datasets")
 
 PREFIX = "tfds:"
@@ -70,11 +74,13 @@ def load(
     *,
     batch_size: int = 128,
     resize: int | tuple[int, int] | None = None,
+    memory: int = 2 << 30,
 ) -> Data:
     """Load a picture classification set, grey or in colour.
 
     The splits are "train" and "test", or "validation" in its place; of a set that has neither,
-    every fifth picture is kept for the test, the same ones every time.
+    every fifth picture is kept for the test, the same ones every time. A set that is larger than
+    `memory` is read from its files batch by batch, of several workers by each its own pictures.
 
     Args:
         name: as `builder` takes it.
@@ -82,6 +88,7 @@ def load(
             its kind is "tfds".
         batch_size: int, the global batch.
         resize: int or (height, width): what every picture is stretched to; None: as they are.
+        memory: int, bytes that the decoded pictures may take.
 
     Returns:
         Data: x (B, H, W, C) float32 in [0, 1], y (B,) int32; assets["class_names"].
@@ -94,8 +101,18 @@ def load(
     found = builder(name, source.tfds_dir)
     key, label = _keys(found)
     prepare(found, name)
-    differ = None in found.info.features[key].shape[:2]
+    height, width, channels = found.info.features[key].shape
+    differ = None in (height, width)
     size = pipeline.size_of(resize) if differ else None  # else the batches are resized
+    there = list(found.info.features[label].names)
+    names = class_names_of(source, there, name)
+    number = np.array([names.index(class_name) for class_name in there], np.int32)
+    if not (differ and size is None):
+        shape = (*(size or (height, width)), 1 if channels == 1 else 3)
+        by_place = _by_place(found, shape, memory)
+        if by_place:
+            read = _Reading(key, label, number, shape, pipeline.size_of(resize), name, memory)
+            return read.data(by_place, names, batch_size=batch_size, seed=source.seed)
     arrays = {
         ours: _arrays(found, theirs, key, label, size, name)
         for ours, theirs in splits(found).items()
@@ -103,11 +120,8 @@ def load(
     train = arrays["train"]
     test = arrays.get("test")
     if test is None:
-        held = np.arange(len(train[1])) % _HELD_OUT == 0
+        held = _held_out(len(train[1]))
         train, test = ((train[0][m], train[1][m]) for m in (~held, held))
-    there = list(found.info.features[label].names)
-    names = class_names_of(source, there, name)
-    number = np.array([names.index(class_name) for class_name in there], np.int32)
     train, test = ((x, number[y]) for x, y in (train, test))
     return pipeline.image_data(
         train,
@@ -117,6 +131,80 @@ def load(
         resize=None if differ else resize,
         seed=source.seed,
     )
+
+
+def _held_out(count: int) -> np.ndarray:
+    """Return which of so many training pictures are for the test, of a set that has no others."""
+    return np.arange(count) % _HELD_OUT == 0
+
+
+def _by_place(found: Any, shape: tuple[int, ...], memory: int) -> dict[str, Any]:
+    """Return our splits' examples by their places, if they are too large and can be read so."""
+    there = {ours: theirs for ours, theirs in splits(found).items() if theirs in found.info.splits}
+    count = sum(found.info.splits[theirs].num_examples for theirs in there.values())
+    if count * math.prod(shape) <= memory:
+        return {}
+    sources = {ours: records.source_of(found, theirs) for ours, theirs in there.items()}
+    return sources if all(one is not None for one in sources.values()) else {}
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a set is read from its files, batch by batch."""
+
+    key: str
+    label: str
+    number: np.ndarray  # our number of each of TFDS' classes
+    shape: tuple[int, int, int]  # of a picture as it is kept
+    size: tuple[int, int] | None  # that pictures are stretched to
+    name: str
+    memory: int
+
+    def data(
+        self, sources: dict[str, Any], names: list[str], *, batch_size: int, seed: int
+    ) -> Data:
+        """Make the Data; with a single split, part of it is the test."""
+        places = {split: np.arange(len(source)) for split, source in sources.items()}
+        if "test" not in sources:
+            held = _held_out(len(places["train"]))
+            sources = {**sources, "test": sources["train"]}
+            places = {"train": places["train"][~held], "test": places["train"][held]}
+        batches = {
+            split: self._batches(
+                sources[split], places[split], batch_size, seed if split == "train" else None
+            )
+            for split in ("train", "test")
+        }
+        size = self.size or self.shape[:2]
+        return pipeline.make_data(
+            batches["train"],
+            test=batches["test"],
+            features={"pixels": TensorSpec((*size, self.shape[2]), "float32")},
+            assets={"class_names": list(names)},
+        )
+
+    def _batches(
+        self, source: Any, places: np.ndarray, batch_size: int, seed: int | None
+    ) -> pipeline.Batches:
+        def read(place: int) -> tuple[np.ndarray, np.ndarray]:
+            example = source[place]
+            pixels = np.asarray(example[self.key])[..., : self.shape[2]]
+            if pixels.shape != self.shape:
+                pixels = pictures.fit(pixels, self.shape[:2])
+            return pixels, self.number[int(example[self.label])]
+
+        store = decoded.Decoded(
+            read, lambda place: f"picture {place} of {self.name}", memory=self.memory
+        )
+        specs = [tf.TensorSpec(self.shape, tf.uint8), tf.TensorSpec((), tf.int32)]
+
+        def transform(places: tf.Tensor) -> Any:
+            (x, y), _ = store.batch(places, specs)
+            return pipeline.scale_images(x, self.size), y
+
+        return pipeline.from_arrays(
+            (places,), batch_size=batch_size, seed=seed, transform=transform, by_rows=True
+        )
 
 
 def text(name: str, source: Source) -> str:

@@ -54,6 +54,7 @@ class Checkpoints:
         self.keep = keep
         self.writes = writes
         self.say = say
+        self._kept_best: tuple[dict[str, np.ndarray], dict[str, Any]] | None = None
         if writes:
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed
@@ -85,6 +86,9 @@ class Checkpoints:
         arrays = to_arrays(variables)  # on every worker: reading a metric adds over all of them
         if not self.writes:
             return
+        if self._kept_best:  # first: after a kill, the next best is found again
+            self._write(self.best, *self._kept_best)
+            self._kept_best = None
         path = self.folder / f"step-{position['step']:09d}.npz"
         self._write(path, arrays | {_EXTRA + key: value for key, value in extra.items()}, position)
         steps = self.steps()
@@ -92,11 +96,12 @@ class Checkpoints:
         for old in [*steps[: max(here - self.keep, 0)], *steps[here:]]:
             old.unlink(missing_ok=True)
 
-    def save_best(self, variables: Iterable[keras.Variable], position: dict[str, Any]) -> None:
-        """Save the state with the best monitored figure so far."""
+    def keep_best(self, variables: Iterable[keras.Variable], position: dict[str, Any]) -> None:
+        """Keep the state with the best monitored figure so far; the next `save` writes it."""
         arrays = to_arrays(variables)
         if self.writes:
-            self._write(self.best, arrays, position)
+            arrays = {name: array.copy() for name, array in arrays.items()}
+            self._kept_best = arrays, {**position, "history": list(position.get("history", ()))}
 
     def newest(self) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None without one."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import tensorflow as tf
 from kerasd2l.recipe import Data, Recipe
 from kerasd2l.run import Run, save_keras, writing
 from kerasd2l.training.checkpoint import Checkpoints
+from kerasd2l.training.event_files import EventFiles
 from kerasd2l.training.history import curves, epoch_line, metric_names
 from kerasd2l.training.loop import Training
 from kerasd2l.training.same_data import check_same, fingerprint
@@ -37,7 +38,9 @@ def fit(
     *,
     strategy: tf.distribute.Strategy | None = None,
     resume: bool = False,
+    save_seconds: float = 10.0,
     limit_steps: int | None = None,
+    accumulate: int = 1,
     precision: str = "float32",
     deterministic: bool = False,
     jit_compile: bool = False,
@@ -46,6 +49,7 @@ def fit(
     on_ready: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda text: None,
     progress: bool = False,
+    histograms: bool = False,
 ) -> dict[str, Any]:
     """Train a recipe in the folder of a run.
 
@@ -55,7 +59,9 @@ def fit(
         source: a `data.Source`.
         strategy: from `make_strategy`; None: one device.
         resume: bool, continue from the newest checkpoint. A finished run is left as it is.
+        save_seconds: float, states are saved no oftener than this; 0: at the end of every epoch.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
+        accumulate: int, each batch is computed in this many pieces, one after the other.
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
         jit_compile: bool, compile the training step with XLA (one replica only).
@@ -64,6 +70,8 @@ def fit(
         on_ready: () -> None, called when data and model are made, before the first step.
         say: (text) -> None, for a person to follow.
         progress: bool, show a progress bar on stdout.
+        histograms: bool, write the weights' histograms, too, into the run's event files, after
+            every epoch. The files themselves, for TensorBoard, every run has.
 
     Returns:
         The summary: recipe, run, strategy, replicas, epochs, seed, examples, metrics, ...
@@ -107,7 +115,7 @@ def fit(
                 if not resume:
                     run.discard()
                 raise
-            recorder = _Recorder(run, recipe, say)
+            recorder = _Recorder(run, recipe, say, model.trainable_weights if histograms else ())
             training = Training(
                 model,
                 data,
@@ -116,7 +124,9 @@ def fit(
                 callbacks=callbacks,
                 checkpoints=Checkpoints(run.checkpoints, writes=run.writes, say=say),
                 resume=resume,
+                save_seconds=save_seconds,
                 limit_steps=limit_steps,
+                accumulate=accumulate,
                 should_stop=should_stop,
                 on_epoch=recorder,
                 progress=progress,
@@ -283,14 +293,19 @@ def _is_whole(path: Path) -> bool:
 
 
 class _Recorder:
-    """Writes metrics.jsonl after every epoch, says a line, and redraws the curves now and then."""
+    """Writes metrics.jsonl and event files after every epoch, says a line, redraws the curves."""
 
-    def __init__(self, run: Run, recipe: Recipe, say: Callable[[str], None]):
-        self.run, self.recipe, self.say = run, recipe, say
+    def __init__(self, run: Run, recipe: Recipe, say: Callable[[str], None], weights: Sequence):
+        self.run, self.recipe, self.say, self.weights = run, recipe, say, weights
         self.drawn = time.monotonic()
+        self.events: EventFiles | None = None
 
     def __call__(self, history: list[dict[str, Any]]) -> None:
         self.run.write_metrics(history)
+        if self.run.writes:
+            if self.events is None:  # the epochs before this one are those of a resumed run
+                self.events = EventFiles(self.run.tensorboard, epochs=len(history) - 1)
+            self.events.write(history, self.weights)
         self.say(epoch_line(history[-1], self.recipe.epochs))
         if time.monotonic() - self.drawn > _DRAW_SECONDS:
             self.draw(history)

@@ -1,4 +1,4 @@
-"""What a training shows: a line per epoch, and the curves of loss and metrics."""
+"""What a training shows: a line per epoch, the curves of loss and metrics, and the best epoch."""
 
 from __future__ import annotations
 
@@ -68,3 +68,21 @@ def curves(history: Sequence[dict[str, Any]], title: str = "") -> Figure:
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
+
+
+def is_best(history: list[dict[str, Any]]) -> bool:
+    """Whether the last epoch has the smallest validation loss (training loss without that set)."""
+    monitor = "valid_loss" if "valid_loss" in history[-1] else "train_loss"
+    return monitor in history[-1] and history[-1][monitor] == min(e[monitor] for e in history)
+
+
+def keras_logs(event: dict[str, Any]) -> dict[str, Any]:
+    """Name the figures of an epoch as Keras callbacks know them: loss, val_loss, ..."""
+    other = "valid_" if any(key.startswith("valid_") for key in event) else "test_"
+    logs = {}
+    for key, value in event.items():
+        if key.startswith("train_"):
+            logs[key.removeprefix("train_")] = value
+        elif key.startswith(other):
+            logs["val_" + key.removeprefix(other)] = value
+    return {key: value for key, value in logs.items() if not key.endswith("examples")}

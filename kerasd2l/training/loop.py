@@ -19,10 +19,14 @@ import tensorflow as tf
 from kerasd2l.recipe import Data
 from kerasd2l.training.callback_state import CallbackState, has_batch_hooks
 from kerasd2l.training.checkpoint import Checkpoints
-from kerasd2l.training.steps import Calls, LoopError, Steps
+from kerasd2l.training.errors import LoopError
+from kerasd2l.training.history import is_best, keras_logs
+from kerasd2l.training.server_steps import steps_of
+from kerasd2l.training.steps import Calls, Steps
 
 __all__ = ["Loop", "LoopError", "NonFiniteLoss", "Preempted", "Training", "evaluate", "train"]
 
+_SAVING_PAUSE = 20  # times as long as a state takes to save, nothing is saved
 _CHECK_EVERY = 50  # steps between two looks at the loss: a look makes the host wait for the device
 
 
@@ -55,11 +59,14 @@ class Training:
         callbacks: Keras callbacks, e.g. EarlyStopping, TensorBoard. They see `loss`, `accuracy`,
             `val_loss`... as under `model.fit`; `val_` is the validation set, or the test set of
             data without one.
-        checkpoints: where states are saved after every epoch, every `save_seconds` and before
-            Preempted; None: nowhere.
+        checkpoints: where states are saved every `save_seconds`, at the end and before Preempted;
+            None: nowhere.
         resume: bool, go on from the newest checkpoint.
         limit_steps: int or None, train and evaluate at most this many batches of each epoch.
-        save_seconds: float, seconds between saved states within an epoch.
+        accumulate: int, each training batch is computed in this many pieces, one after the other,
+            in less memory; the weights are those of the whole batch, BatchNormalization apart.
+        save_seconds: float, states are saved no oftener than this, at ends of epochs and within
+            them, nor so often that saving takes 5 % of the time. 0: at the end of every epoch.
         should_stop: asked at every step boundary, of evaluations too; True saves and raises
             Preempted.
         on_epoch: called with the history after every epoch.
@@ -74,7 +81,8 @@ class Training:
     checkpoints: Checkpoints | None = None
     resume: bool = False
     limit_steps: int | None = None
-    save_seconds: float = 600.0
+    accumulate: int = 1
+    save_seconds: float = 10.0
     should_stop: Callable[[], bool] = lambda: False
     on_epoch: Callable[[list[dict[str, Any]]], None] = lambda history: None
     progress: bool = False
@@ -137,7 +145,8 @@ def evaluate(
     """
     if getattr(data, split, None) is None:
         raise LoopError(f"the data has no {split!r} split. It has: {', '.join(data.size)}.")
-    with Steps(model, data, strategy=strategy, limit_steps=limit_steps) as steps:
+    make = steps_of(strategy)
+    with make(model, data, strategy=strategy, limit_steps=limit_steps) as steps:
         return _evaluate(steps, split, lambda calls: None)
 
 
@@ -157,13 +166,14 @@ class Loop:
 
     def __init__(self, training: Training):
         self.training, self.place = training, Place()
-        self.steps = Steps(
+        self.steps = steps_of(training.strategy)(
             training.model,
             training.data,
             strategy=training.strategy,
             limit_steps=training.limit_steps,
+            accumulate=training.accumulate,
         )
-        self._saved = time.monotonic()
+        self._saved, self._took = time.monotonic(), 0.0
 
     def run(self) -> list[dict[str, Any]]:
         """Train as `Training` says; return the history."""
@@ -235,8 +245,7 @@ class Loop:
         if not skip:
             self.callbacks.on_epoch_begin(place.epoch)
             steps.reset()
-        dataset = self.training.data.epoch(place.epoch)
-        iterator = steps.iterate(dataset.skip(skip) if skip else dataset, training=True)
+        iterator = steps.iterate("train", place.epoch, skip)
         hooks = has_batch_hooks(self.callbacks)
         place.step_in_epoch, compiling, start = skip, 0.0, time.perf_counter()
         while place.step_in_epoch < steps.per_epoch:
@@ -273,7 +282,7 @@ class Loop:
 
     def _boundary(self, calls: Calls) -> None:
         """Decide between two steps to save, stop, or go on - on all workers alike."""
-        due = time.monotonic() - self._saved > self.training.save_seconds
+        due = bool(self.training.save_seconds) and self._is_due()
         stop, due, slow = self.steps.any_worker(self.training.should_stop(), due, calls.slow)
         if slow:
             calls.halve()
@@ -282,7 +291,7 @@ class Loop:
         self._check_finite()  # a ruined state is not worth keeping
         self._save()
         if stop:
-            raise Preempted(f"stopped at step {self.place.step}; the state is saved")
+            raise self._preempted()
 
     def _check_finite(self) -> None:
         """Raise NonFiniteLoss if a step since the beginning had a loss that is no number.
@@ -319,23 +328,44 @@ class Loop:
     # Save
 
     def _end_epoch(self, event: dict[str, Any]) -> None:
-        """Tell the callbacks, and save what is new and what is best."""
-        training, place = self.training, self.place
+        """Tell the callbacks, and save what is new and what is best, if it is time to."""
+        training, place, checkpoints = self.training, self.place, self.training.checkpoints
         place.event = None
-        self.callbacks.on_epoch_end(place.epoch, _keras_logs(event))
+        self.callbacks.on_epoch_end(place.epoch, keras_logs(event))
         place.history.append(event | {"stopped_early": bool(training.model.stop_training)})
         place.epoch, place.step_in_epoch = place.epoch + 1, 0
-        if training.checkpoints and _is_best(place.history):
-            training.checkpoints.save_best(self.steps.state, self._position()[0])
-        self._save()
+        if checkpoints and is_best(place.history):
+            checkpoints.keep_best(self.steps.state, self._position()[0])
         training.on_epoch(place.history)
-        if self._goes_on():
-            self._boundary(self.steps.train_calls)
+        calls, last = self.steps.train_calls, not self._goes_on()
+        stop, due, slow = self.steps.any_worker(
+            not last and training.should_stop(), last or self._is_due(), calls.slow
+        )
+        if slow:
+            calls.halve()
+        if stop or due:
+            self._save()
+        if stop:
+            raise self._preempted()
+
+    def _is_due(self) -> bool:
+        """Whether it is time to save: who writes decides, whose clock and disk it is."""
+        checkpoints = self.training.checkpoints
+        if checkpoints is None or not checkpoints.writes:
+            return False
+        seconds = self.training.save_seconds
+        pause = max(seconds, _SAVING_PAUSE * self._took) if seconds else 0.0
+        return time.monotonic() - self._saved >= pause
 
     def _save(self) -> None:
+        began = time.monotonic()
         if self.training.checkpoints:
             self.training.checkpoints.save(self.steps.state, *self._position())
         self._saved = time.monotonic()
+        self._took = self._saved - began
+
+    def _preempted(self) -> Preempted:
+        return Preempted(f"stopped at step {self.place.step}; the state is saved")
 
     def _position(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Describe where the training is: plain data, and arrays."""
@@ -351,10 +381,9 @@ class Loop:
 
 def _evaluate(steps: Steps, split: str, boundary: Callable[[Calls], None]) -> dict[str, Any]:
     """Score one split; `boundary` is called between calls and may raise to end the training."""
-    dataset = getattr(steps.data, split)
-    total, done = steps.count(dataset, split), 0
+    total, done = steps.count(split), 0
     steps.reset()
-    iterator = steps.iterate(dataset, training=False)
+    iterator = steps.iterate(split)
     while done < total:
         n = steps.test_calls.next(total - done)
         steps.test(iterator, n, split, total)
@@ -363,21 +392,3 @@ def _evaluate(steps: Steps, split: str, boundary: Callable[[Calls], None]) -> di
             boundary(steps.test_calls)
     figures = {f"{split}_{name}": value for name, value in steps.results().items()}
     return {**figures, f"{split}_examples": steps.examples()}
-
-
-def _is_best(history: list[dict[str, Any]]) -> bool:
-    """Whether the last epoch has the smallest validation loss (training loss without that set)."""
-    monitor = "valid_loss" if "valid_loss" in history[-1] else "train_loss"
-    return monitor in history[-1] and history[-1][monitor] == min(e[monitor] for e in history)
-
-
-def _keras_logs(event: dict[str, Any]) -> dict[str, Any]:
-    """Name the figures of an epoch as Keras callbacks know them: loss, val_loss, ..."""
-    other = "valid_" if any(key.startswith("valid_") for key in event) else "test_"
-    logs = {}
-    for key, value in event.items():
-        if key.startswith("train_"):
-            logs[key.removeprefix("train_")] = value
-        elif key.startswith(other):
-            logs["val_" + key.removeprefix(other)] = value
-    return {key: value for key, value in logs.items() if not key.endswith("examples")}

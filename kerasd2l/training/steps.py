@@ -13,18 +13,16 @@ import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kerasd2l.recipe import Data
+from kerasd2l.training.accumulation import AddedGradients, check_accumulation, check_losses
 from kerasd2l.training.around_keras import FairShare, optimizers_of
 from kerasd2l.training.checkpoint import state_of
+from kerasd2l.training.errors import LoopError
 from kerasd2l.training.replicas import batch_size, share
 from kerasd2l.training.small_steps import in_pieces
 from kerasd2l.training.strategy import is_multi_worker
 
 _STEPS_PER_CALL = 10  # steps in one graph call where nobody looks in between; measured: the best
 _CALL_SECONDS = 1.0  # a longer call is cut in halves: SIGTERM must not wait for ten slow steps
-
-
-class LoopError(ValueError):
-    """A model or data that the loop cannot train; the message says what would go."""
 
 
 def check_backend() -> None:
@@ -70,6 +68,7 @@ class Steps:
         data: a `Data`.
         strategy: a `tf.distribute.Strategy`, or None for one device.
         limit_steps: int or None, at most this many batches of each epoch.
+        accumulate: int, training computes each batch in this many pieces, one after the other.
 
     Raises:
         LoopError: a model that replicas cannot train, too few examples for them, or another
@@ -83,22 +82,26 @@ class Steps:
         *,
         strategy: tf.distribute.Strategy | None = None,
         limit_steps: int | None = None,
+        accumulate: int = 1,
     ):
         check_backend()
         self.model, self.data, self.limit_steps = model, data, limit_steps
+        self.accumulate = accumulate
         self.strategy = strategy or tf.distribute.get_strategy()
         self.replicas = self.strategy.num_replicas_in_sync
         self.train_calls, self.test_calls = Calls(), Calls()
         self._jit = model.jit_compile is True
         self._check_replicas()
-        self.per_epoch = self.count(data.train, "train")
+        check_accumulation(model, accumulate)
+        if self.replicas > 1 or accumulate > 1:
+            check_losses(model, data.train.element_spec)
+        self.per_epoch = self.count("train")
         if not self.per_epoch:
             raise LoopError(
                 f"the training data has {data.size.get('train', 0)} examples, too few for "
                 f"{self.replicas} replicas."
             )
         self._bad_step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-        self._fair_share = FairShare(model) if self.replicas > 1 else None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Steps:
@@ -109,11 +112,14 @@ class Steps:
             if self.model.optimizer is not None and not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._seen = keras.metrics.Sum(name="examples", dtype="float64")
-        if self._fair_share:
+            if self.accumulate > 1:
+                self._gradients = AddedGradients(self.model)
+        self._fair_share = FairShare(self.model, self._gradients if self.accumulate > 1 else None)
+        if self.replicas > 1 or self.accumulate > 1:
             self._stack.enter_context(self._fair_share.installed())
-        elif not self._jit:
+        if self.replicas == 1 and not self._jit:
             batch = self.data.size.get("train", 0) // int(self.data.train.cardinality())
-            self._stack.enter_context(in_pieces(self.model, batch))
+            self._stack.enter_context(in_pieces(self.model, batch // self.accumulate))
         self.state = [*state_of(self.model), *self._seen.variables]
         self._make_functions()
         return self
@@ -121,8 +127,9 @@ class Steps:
     def __exit__(self, *error) -> None:
         self._stack.close()
 
-    def count(self, dataset: tf.data.Dataset, split: str) -> int:
-        """Return the number of batches of an epoch; it must be known before the epoch."""
+    def count(self, split: str) -> int:
+        """Return the number of batches of a split; it must be known before the epoch."""
+        dataset = getattr(self.data, split)
         steps = int(dataset.cardinality())
         if steps < 0:
             raise LoopError(
@@ -131,20 +138,30 @@ class Steps:
             )
         size = self.data.size.get(split)
         if split == "train" and self.replicas > 1 and size and steps:
-            first = next(iter(dataset.take(1)))
+            rows = self.data.rows_of(split)
+            first = next(iter((rows.batches(0) if rows else dataset).take(1)))
             last = size - (steps - 1) * int(batch_size(first))
             steps -= 0 < last < self.replicas  # `share` leaves that batch out
         return min(steps, self.limit_steps) if self.limit_steps else steps
 
-    def iterate(self, dataset: tf.data.Dataset, *, training: bool):
-        """Return an iterator over the batches, on replicas over everyone's pieces."""
-        options = tf.data.Options()
-        # TensorFlow 2.21's tuning thread lets the end of an epoch wait for its next turn, up to as
-        # long as the epoch took; the pipelines here read no slower without it (measured).
-        options.autotune.enabled = False
-        dataset = dataset.with_options(options)
+    def iterate(self, split: str, epoch: int | None = None, skip: int = 0):
+        """Return an iterator over the batches of a split, on replicas over everyone's pieces.
+
+        Args:
+            split: "train", "valid" or "test".
+            epoch: int, whose order to train in; None: to evaluate.
+            skip: int, batches to leave out at the beginning.
+        """
+        rows = self.data.rows_of(split) if is_multi_worker(self.strategy) else None
+        if rows:
+            dataset = rows.batches(epoch or 0)
+        else:
+            dataset = getattr(self.data, split) if epoch is None else self.data.epoch(epoch)
+        dataset = dataset.skip(skip) if skip else dataset
         if self.replicas > 1:
-            dataset = share(self.strategy, dataset, training=training)
+            dataset = share(
+                self.strategy, dataset, training=epoch is not None, load=rows.load if rows else None
+            )
         return iter(dataset)
 
     def train(self, iterator, n: int, step: int) -> None:
@@ -259,9 +276,12 @@ class Steps:
 
         def train_steps(iterator, n, step):
             def body(i):
-                batch = next(iterator)
-                logs = self._run(on_replica if self._jit else self._train_on_replica, batch)
-                self._watch(logs, step + tf.cast(i, tf.int64) + 1)
+                batch, number = next(iterator), step + tf.cast(i, tf.int64) + 1
+                if self.accumulate > 1:
+                    self._train_in_pieces(batch, number)
+                else:
+                    function = on_replica if self._jit else self._train_on_replica
+                    self._watch(self._run(function, batch), number)
                 return i + 1
 
             tf.while_loop(lambda i: i < n, body, [0])
@@ -278,28 +298,56 @@ class Steps:
         self._results = graph(lambda: self.model.get_metrics_result())
         self._sum_over_workers = tf.function(self._all_reduce, autograph=False)
 
-    def _run(self, function, batch):
+    def _run(self, function, *arguments):
         if self.replicas == 1:
-            return function(batch)
-        return self.strategy.run(function, args=(batch,))
+            return function(*arguments)
+        return self.strategy.run(function, args=arguments)
 
     def _train_on_replica(self, batch):
-        if self._fair_share:
-            total, batch = batch
-            self._fair_share.enter(batch, total)
-        self._seen.update_state(batch_size(batch))
-        return self.model.train_step(batch)
+        if self.replicas == 1:
+            self._seen.update_state(batch_size(batch))
+            return self.model.train_step(batch)
+        total, batch = batch
+        return self._train_piece(batch, total, self.replicas)
+
+    def _train_piece(self, piece, total, pieces):
+        size = batch_size(piece)
+        self._seen.update_state(size)
+        with self._fair_share.piece(size, total, pieces):
+            return self.model.train_step(piece)
+
+    def _train_in_pieces(self, batch, step) -> None:
+        """Train a batch piece by piece, one after the other; then let the optimizer work once."""
+        totals = batch_size(batch) if self.replicas == 1 else batch[0]
+        total = self.strategy.experimental_local_results(totals)[0]
+        # of a short last batch fewer pieces, as none may be empty on any replica
+        count = tf.minimum(self.accumulate, total // self.replicas)
+
+        def on_replica(batch, number):
+            mine = batch if self.replicas == 1 else batch[1]
+            size = batch_size(mine)
+            first, end = number * size // count, (number + 1) * size // count
+            piece = tf.nest.map_structure(lambda t: t[first:end], mine)
+            return self._train_piece(piece, total, count * self.replicas)
+
+        def body(number):
+            self._watch(self._run(on_replica, batch, number), step)
+            return number + 1
+
+        tf.while_loop(lambda number: number < count, body, [0], parallel_iterations=1)
+        self._run(self._gradients.apply)
 
     def _test_on_replica(self, batch):
         if self.replicas == 1:
             self._seen.update_state(batch_size(batch))
             return self.model.test_step(batch)
-        _, batch = batch
+        total, batch = batch
         n = batch_size(batch)
 
         def score():
             self._seen.update_state(n)
-            self.model.test_step(batch)
+            with self._fair_share.piece(n, total, tf.minimum(total, self.replicas)):
+                self.model.test_step(batch)
             return n
 
         # A replica may have no example of a last batch: nothing to score, not a mean of nothing.

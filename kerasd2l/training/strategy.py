@@ -11,7 +11,7 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from kerasd2l.cluster.cluster import Cluster
 
-STRATEGIES = ("auto", "one", "mirrored", "multi_worker")
+STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "parameter_server")
 
 
 class StrategyError(ValueError):
@@ -34,13 +34,17 @@ def make_strategy(
 
     Args:
         name: "one" (one device), "mirrored" (all GPUs of this machine; without GPUs, `replicas`
-            logical CPU devices), "multi_worker" (the machines of `cluster`), or "auto": the first
-            of multi_worker, mirrored, one that has something to share.
+            logical CPU devices), "multi_worker" (the machines of `cluster`), "parameter_server"
+            (the chief of a `cluster` that has such servers), or "auto": the first of the last two,
+            mirrored and one that has something to share.
         replicas: int or None, how many replicas "mirrored" uses. None: all GPUs.
         cluster: from `cluster.find`, or None.
         rendezvous_timeout: float, seconds to wait for the peers.
         fingerprint: str, what must be the same on all workers: versions and configuration.
         say: (text) -> None, told who is still missing.
+
+    A worker or parameter server of "parameter_server" does not come back: it serves the chief until
+    that has ended, and ends with SystemExit(0).
 
     Returns:
         A `tf.distribute.Strategy`; its `num_replicas_in_sync` replicas share each global batch.
@@ -58,9 +62,11 @@ def make_strategy(
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
         if cluster is not None:
-            name = "multi_worker"
+            name = "parameter_server" if cluster.has_servers else "multi_worker"
         else:
             name = "mirrored" if (replicas or len(gpus)) > 1 else "one"
+    if name == "parameter_server":
+        return _parameter_server(cluster, replicas, rendezvous_timeout, say)
     if name == "multi_worker":
         return _multi_worker(cluster, replicas, rendezvous_timeout, fingerprint, say)
     if cluster is not None:
@@ -106,10 +112,17 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def is_parameter_server(strategy: tf.distribute.Strategy) -> bool:
+    """Whether workers train without waiting for each other, on variables of parameter servers."""
+    return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
 def describe(strategy: tf.distribute.Strategy) -> str:
     """Return the name of a strategy as `make_strategy` takes it."""
     if is_multi_worker(strategy):
         return "multi_worker"
+    if is_parameter_server(strategy):
+        return "parameter_server"
     return "mirrored" if isinstance(strategy, tf.distribute.MirroredStrategy) else "one"
 
 
@@ -122,6 +135,11 @@ def _multi_worker(
         raise StrategyError(
             'strategy="multi_worker" needs TF_CONFIG with more than one worker, a task of srun or '
             "of a Kubernetes Job. `kerasd2l launch --workers 2 -- train ...` starts local ones."
+        )
+    if cluster.has_servers:
+        raise StrategyError(
+            'strategy="multi_worker" has no parameter servers: every worker keeps all variables. '
+            "Say parameter_server, or start these machines as workers."
         )
     if replicas is not None:
         raise StrategyError(
@@ -138,6 +156,24 @@ def _multi_worker(
             )
         tf.config.set_visible_devices(gpus[which::of], "GPU")
     return connect(cluster, timeout=rendezvous_timeout, fingerprint=fingerprint, say=say)
+
+
+def _parameter_server(cluster, replicas, rendezvous_timeout, say) -> tf.distribute.Strategy:
+    from kerasd2l.cluster.servers import connect, serve
+
+    kinds = set(cluster.spec) if cluster is not None else set()
+    if kinds != {"chief", "worker", "ps"}:
+        raise StrategyError(
+            'strategy="parameter_server" needs TF_CONFIG with a chief, workers and ps. Received: '
+            f"{', '.join(sorted(kinds)) or 'no cluster'}. `kerasd2l launch --workers 2 --ps 1 -- "
+            "train ...` starts local ones."
+        )
+    if replicas is not None:
+        raise StrategyError(f"`replicas` is for one machine. Received: replicas={replicas}.")
+    if not cluster.is_chief:
+        serve(cluster, timeout=rendezvous_timeout, say=say)
+        raise SystemExit(0)
+    return connect(cluster, timeout=rendezvous_timeout, say=say)
 
 
 def _mirrored_devices(gpus: list, replicas: int | None) -> list[str]:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.multiworker
 CLI = [sys.executable, "-m", "kerasd2l.cli"]
 # 1437 = 11 x 126 + 51: the last batch leaves 25 and 26 examples to two workers.
 TRAIN = ["train", "mlp", "--data", "builtin", "--batch-size", "126", "--seed", "2"]
+TRAIN += ["--checkpoint-seconds", "0"]  # after every epoch
 
 
 def environment(**more):

@@ -8,7 +8,7 @@ from idx_writer import idx_bytes
 from PIL import Image
 
 from kerasd2l import cli, data, finding
-from kerasd2l.data import DataError, Source, tfds_sets
+from kerasd2l.data import DataError, Source, records, tfds_sets
 from kerasd2l.data.sets import mnist, shakespeare
 from kerasd2l.data.source import from_tfds
 
@@ -231,3 +231,66 @@ def test_a_set_of_something_else_is_refused():
 def test_other_sets_are_not_read_from_tfds(recipe):
     with pytest.raises(DataError, match="not among the sets that are read from TFDS"):
         finding.load(recipe).data(Source("tfds"))
+
+
+# Sets that are larger than memory
+
+
+def numbers(dataset):
+    return [tuple(map(np.asarray, batch)) for batch in dataset]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("own_colours", {}),
+        ("own_colours", {"resize": (12, 10)}),
+        ("own_sizes", {"resize": 16}),
+        ("only_train", {}),
+    ],
+)
+def test_a_set_that_does_not_fit_is_read_batch_by_batch_with_the_same_batches(
+    prepared, name, options
+):
+    folder = folder_of(prepared, name)
+    kept = tfds_sets.load(folder, Source(seed=4), batch_size=4, **options)
+    anew = tfds_sets.load(folder, Source(seed=4), batch_size=4, memory=0, **options)
+    assert anew.assets == kept.assets and anew.size == kept.size and anew.features == kept.features
+    assert anew.rows_of("train") and anew.rows_of("test") and not kept.rows_of("train")
+    for one, two in ((kept.epoch(1), anew.epoch(1)), (kept.test, anew.test)):
+        for (x, y), (x_anew, y_anew) in zip(numbers(one), numbers(two), strict=True):
+            np.testing.assert_array_equal(y, y_anew)
+            np.testing.assert_allclose(x, x_anew, atol=1e-6)
+
+
+def test_array_records_are_read_by_their_places(tmp_path):
+    pytest.importorskip("array_record", reason="ArrayRecord is not installed")
+    kind = builder_class("OwnArrays", (24, 20, 3))
+    kind(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    loaded = tfds_sets.load(folder_of(tmp_path, "own_arrays"), batch_size=4, memory=0)
+    assert loaded.rows_of("train")
+    x, y = arrays(loaded.test)
+    np.testing.assert_allclose(x, pixels(11, (24, 20, 3), 1) / 255, atol=1e-6)
+    np.testing.assert_array_equal(y, np.arange(11) % 3)
+
+
+def test_records_are_found_by_their_headers_and_read_alone(tmp_path):
+    import tensorflow as tf
+
+    paths, expected = [], []
+    for number in range(3):
+        paths.append(tmp_path / f"{number}.tfrecord")
+        with tf.io.TFRecordWriter(str(paths[-1])) as writer:
+            for place in range(number * 2):  # the first file is empty
+                expected.append(bytes([number, place]) * (1 + 100 * place))
+                writer.write(expected[-1])
+    found = records.Records(paths)
+    assert [found[i] for i in range(len(found))] == expected
+    for place in (-1, len(expected)):
+        with pytest.raises(IndexError, match="there are 6 records"):
+            found[place]
+    whole = paths[2].read_bytes()
+    for damaged in (whole[:-1], whole[:20], b"\xff" * 40, whole + b"x"):
+        paths[2].write_bytes(damaged)
+        with pytest.raises(DataError, match=r"2.tfrecord is no whole TFRecord file"):
+            records.Records(paths)

@@ -38,7 +38,8 @@ def counted(monkeypatch):
 def test_keras_goes_through_everything_that_is_replaced(counted):
     """Traced once for each of two replicas."""
     small.train(small.pictures, small.data(), replicas=2, epochs=1)
-    for name in ("compute_loss", "apply", "_all_reduce_sum_gradients", "_compute_moments_sync"):
+    names = ("compute_loss", "apply", "_all_reduce_sum_gradients", "_compute_moments_sync")
+    for name in (*names, "scale_loss_for_distribution", "unscale_loss_for_distribution"):
         assert counted[name] >= 2, f"Keras {keras.__version__} goes around {name}"
 
 
@@ -51,6 +52,16 @@ def test_keras_goes_through_compute_loss():
             lambda: small.pictures(batch_norm=False), small.data(train=5), epochs=1, replicas=2
         )
     assert small.difference(one, two) > 1e-4, "2 and 3 of 5 examples"
+
+
+@pytest.mark.parametrize("name", ["_unscaled", "_shown"])
+def test_keras_scales_losses_by_these_names(name):
+    """Left to Keras, the loss of two replicas would be half, or twice, of what it is."""
+    _, expected = small.train(small.pictures, small.data(), epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(around_keras.FairShare, name, lambda self, original: original)
+        _, history = small.train(small.pictures, small.data(), epochs=1, replicas=2)
+    assert abs(history[0]["train_loss"] - expected[0]["train_loss"]) > 0.1
 
 
 def test_keras_adds_gradients_once():
@@ -96,10 +107,33 @@ def test_keras_takes_our_moments():
     assert small.difference(one, keras_own) > 10 * max(ours, 1e-4)
 
 
+def test_additions_of_workers_are_not_lost():
+    """Keras reads, adds and writes: of two workers at the same time one would be lost."""
+    optimizer = keras.optimizers.SGD(0.1)
+    variable = keras.Variable(1.0)
+    optimizer.build([variable])
+
+    def kinds():
+        step = tf.function(lambda: optimizer.apply([tf.constant(1.0)], [variable]), autograph=False)
+        graph = step.get_concrete_function().graph
+        mine = optimizer.iterations.value.handle
+        (mine,) = [inner for outer, inner in graph.captures if outer is mine]
+        return {op.type for op in mine.consumers()}
+
+    assert "AssignVariableOp" in kinds()
+    with around_keras.atomic_additions():
+        assert kinds() == {"AssignAddVariableOp"}
+        variable.assign_add(2.0)
+    assert float(variable.numpy()) == 3.0
+    assert "assign_add" not in vars(keras.src.backend.Variable)
+
+
 def test_everything_comes_back():
     before = keras.src.backend.nn._compute_moments_sync
+    scale = keras.src.losses.loss.scale_loss_for_distribution
     model, _ = small.train(small.pictures, small.data(), replicas=2, epochs=1)
     assert keras.src.backend.nn._compute_moments_sync is before
+    assert keras.src.losses.loss.scale_loss_for_distribution is scale
     assert not {"apply", "_all_reduce_sum_gradients"} & set(vars(model.optimizer))
     assert "compute_loss" not in vars(model)
     norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]

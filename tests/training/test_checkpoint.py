@@ -9,7 +9,7 @@ import pytest
 import small
 from test_loop import early_stopping, growing
 
-from kerasd2l.training import CheckpointError, Checkpoints, NonFiniteLoss, Preempted
+from kerasd2l.training import CheckpointError, Checkpoints, NonFiniteLoss, Preempted, loop
 
 
 def make():
@@ -114,8 +114,9 @@ def test_keras_random_functions_without_seed_resume_exactly(tmp_path):
     assert small.difference(model, again) == 0
 
 
-def test_saves_within_an_epoch_by_the_clock(whole, tmp_path):
+def test_saves_within_an_epoch_by_the_clock(whole, tmp_path, monkeypatch):
     """A process that is killed loses at most `save_seconds`: it goes on in the epoch's middle."""
+    monkeypatch.setattr(loop, "_SAVING_PAUSE", 0)
     steps = []
 
     class Kill(keras.callbacks.Callback):
@@ -127,11 +128,54 @@ def test_saves_within_an_epoch_by_the_clock(whole, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         small.train(
-            make, small.data(), checkpoints=checkpoints, callbacks=[Kill()], save_seconds=0.0
+            make, small.data(), checkpoints=checkpoints, callbacks=[Kill()], save_seconds=1e-9
         )
     assert checkpoints.newest().position["step"] == 8
     model, _ = small.train(make, small.data(), seed=4, checkpoints=checkpoints, resume=True)
     assert small.difference(model, whole[0]) == 0
+
+
+def test_short_epochs_are_saved_once_at_the_end(whole, tmp_path, monkeypatch):
+    """Nothing is written in between, and the best state is written with the last one."""
+    written, write = [], Checkpoints._write
+
+    def noting(self, path, *what):
+        written.append(path.name)
+        write(self, path, *what)
+
+    monkeypatch.setattr(Checkpoints, "_write", noting)
+    small.train(make, small.data(), checkpoints=Checkpoints(tmp_path))
+    assert written == ["best.npz", "step-000000015.npz"]
+
+
+def test_the_best_state_is_that_of_its_epoch_not_that_of_the_writing(tmp_path):
+    """`growing` gets worse from its second epoch on; the best is written at the end."""
+    from kerasd2l.training.checkpoint import read
+
+    written = {}
+    for name, seconds in (("each", 0), ("end", 1e9)):
+        checkpoints = Checkpoints(tmp_path / name)
+        small.train(growing, small.data(), checkpoints=checkpoints, save_seconds=seconds)
+        written[name] = read(checkpoints.best)
+    each, end = written["each"], written["end"]
+    assert each.position["step"] == end.position["step"] < 15
+    assert len(end.position["history"]) == end.position["epoch"]
+    assert all(np.array_equal(each.arrays[name], end.arrays[name]) for name in each.arrays)
+    assert [path.name for path in Checkpoints(tmp_path / "end").steps()] == ["step-000000015.npz"]
+
+
+def test_saving_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    """A disk that takes 5 s for a state is given 100 s of rest."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock["now"])
+    one = loop.Loop(loop.Training(make(), small.data(), 1, checkpoints=Checkpoints(tmp_path)))
+    one._saved, one._took = 0.0, 5.0
+    due = {}
+    for clock["now"] in (11.0, 99.0, 101.0):
+        due[clock["now"]] = one._is_due()
+    assert due == {11.0: False, 99.0: False, 101.0: True}
+    one.training.checkpoints.writes = False  # another worker's clock has no say
+    assert not one._is_due()
 
 
 # Callbacks
@@ -257,7 +301,7 @@ def test_a_rate_that_shrinks_at_each_epochs_begin_shrinks_once(tmp_path):
 def trained(tmp_path):
     """Two checkpoints: of step 5 and of step 10."""
     checkpoints = Checkpoints(tmp_path)
-    small.train(make, small.data(), epochs=2, checkpoints=checkpoints)
+    small.train(make, small.data(), epochs=2, checkpoints=checkpoints, save_seconds=0)
     assert [path.name for path in checkpoints.steps()] == [
         "step-000000005.npz",
         "step-000000010.npz",
@@ -286,7 +330,7 @@ def test_all_damaged_starts_from_the_beginning_and_says_so(whole, trained):
         cut(path)
     said = []
     checkpoints = Checkpoints(trained, say=said.append)
-    model, _ = small.train(make, small.data(), checkpoints=checkpoints, resume=True)
+    model, _ = small.train(make, small.data(), checkpoints=checkpoints, resume=True, save_seconds=0)
     assert small.difference(model, whole[0]) == 0
     assert "is whole: starting from the beginning" in said[-1]
     # the damaged ones of later steps must not push out the good new ones
@@ -341,7 +385,8 @@ def test_who_must_not_write_does_not(tmp_path):
     folder = tmp_path / "none"
     checkpoints = Checkpoints(folder, writes=False)
     checkpoints.save([keras.Variable(1.0)], {"step": 1})
-    checkpoints.save_best([keras.Variable(1.0)], {"step": 1})
+    checkpoints.keep_best([keras.Variable(1.0)], {"step": 1})
+    checkpoints.save([keras.Variable(1.0)], {"step": 2})
     assert not folder.exists()
 
 
@@ -375,7 +420,9 @@ def test_a_layer_of_another_size_is_told_with_both_shapes(tmp_path):
 
 def test_the_last_two_and_the_best_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    _, history = small.train(growing, small.data(), epochs=6, checkpoints=checkpoints)
+    _, history = small.train(
+        growing, small.data(), epochs=6, checkpoints=checkpoints, save_seconds=0
+    )
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["best.npz", "step-000000025.npz", "step-000000030.npz"]
     best = min(history, key=lambda event: event["train_loss"])
@@ -402,7 +449,7 @@ def test_no_checkpoint_of_a_ruined_state(tmp_path):
             epochs=2,
             checkpoints=checkpoints,
             resume=True,
-            save_seconds=0.0,
+            save_seconds=1e-9,
             should_stop=lambda: True,
         )
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

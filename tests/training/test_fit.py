@@ -62,6 +62,7 @@ def test_the_folder_holds_what_run_promises(done):
         "metrics.jsonl",
         "model.keras",
         "summary.json",
+        "tensorboard",
     ]
     assert json.loads((path / "summary.json").read_text()) == summary
     events = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]

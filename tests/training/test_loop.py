@@ -300,6 +300,7 @@ def test_weights_ruined_by_the_very_last_step_are_noticed(tmp_path):
             small.data(),
             epochs=2,
             checkpoints=checkpoints,
+            save_seconds=0,
         )
     assert [path.name for path in checkpoints.steps()] == ["step-000000005.npz"]
     assert all(np.isfinite(array).all() for array in checkpoints.newest().arrays.values())

@@ -1,5 +1,7 @@
 """N replicas that share a global batch compute what one device computes with it."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -81,8 +83,87 @@ def test_the_comparison_notices_another_batch(on_one):
     assert small.difference(one, other) > 1e-2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+class LogsItsLoss(small.OwnStep):
+    """Logs what `compute_loss` returns, or a loss of its own, without a word about replicas."""
+
+    def __init__(self, own_loss=False):
+        super().__init__()
+        self.own_loss, self.mine = own_loss, keras.metrics.Mean(name="mine")
+
+    def step(self, data, training):
+        x, y = data
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=training)
+            if self.own_loss:
+                losses = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)
+                loss = keras.ops.mean(losses)
+            else:
+                loss = self.compute_loss(x=x, y=y, y_pred=y_pred)
+        if training:
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply(gradients, self.trainable_variables)
+        self.mine.update_state(loss)
+        return {"mine": self.mine.result()}
+
+    def train_step(self, data):
+        return self.step(data, True)
+
+    def test_step(self, data):
+        return self.step(data, False)
+
+
+@pytest.mark.parametrize(
+    ("own_loss", "how"),
+    [
+        (False, {"replicas": 2}),
+        (True, {"replicas": 2}),
+        (False, {"accumulate": 2}),
+        pytest.param(True, {"replicas": 2, "accumulate": 2}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_step_that_logs_its_loss_shows_that_of_one_device(own_loss, how):
+    """Keras would show half of it on two replicas, and train twice as far by `ops.mean`."""
+
+    def make():
+        model = LogsItsLoss(own_loss)
+        model.norm = keras.layers.Activation("tanh")  # BatchNormalization looks at pieces
+        return small.compiled(model)
+
+    one, expected = small.train(make, small.data(), epochs=2)
+    several, history = small.train(make, small.data(), epochs=2, **how)
+    assert small.difference(one, several) < 1e-5
+    # a plain mean over pieces of 2 and 3 examples is a little off where nobody knows of the loss
+    tolerance = 0.02 if own_loss else 1e-5
+    for mine, theirs in zip(history, expected, strict=True):
+        assert mine["train_mine"] == pytest.approx(theirs["train_mine"], abs=tolerance)
+        assert mine["test_mine"] == pytest.approx(theirs["test_mine"], abs=tolerance)
+
+
+def test_the_losses_of_several_outputs_are_shown_as_on_one_device():
+    """Keras tells their metrics no number of examples; 37 % 8 = 5 is 2 and 3."""
+
+    def make():
+        inputs = keras.Input((6, 6, 1))
+        x = keras.layers.Flatten()(inputs)
+        outputs = {name: keras.layers.Dense(small.CLASSES, name=name)(x) for name in "ab"}
+        model = keras.Model(inputs, outputs)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", {name: loss for name in "ab"}, jit_compile=False)
+        return model
+
+    data = small.data()
+    twice = lambda batches: batches.map(lambda x, y: (x, {"a": y, "b": y}))  # noqa: E731
+    data = dataclasses.replace(data, train=twice(data.epoch(0)), test=twice(data.test), order=None)
+    _, expected = small.train(make, data, epochs=2)
+    _, history = small.train(make, data, epochs=2, replicas=2)
+    assert {"train_a_loss", "train_b_loss"} < set(history[0])
+    for mine, theirs in zip(small.figures(history), small.figures(expected), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
+)
 def test_mixed_precision_equals_one_device_to_its_precision(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)

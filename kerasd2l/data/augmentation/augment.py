@@ -33,6 +33,8 @@ class Augmentation:
         y: the targets.
         *more: what stays as it is, e.g. weights.
         seed: (2,) int64; the same seed gives the same pictures.
+        rows: (first, count) where x is a part of a batch of `count` pictures, from `first` on: they
+            are changed as in the whole batch. Default: x is the whole batch.
 
     Returns:
         (x, y, *more), x of the size that the last crop has.
@@ -47,6 +49,8 @@ class Augmentation:
         >>> x[0, 0, :, 0].numpy().tolist()
         [1.0, 0.0]
     """
+
+    by_rows = True  # each picture is changed by itself
 
     def __init__(
         self,
@@ -63,15 +67,20 @@ class Augmentation:
             raise ValueError(f"`least_area` must be within 0 and 1. Received: {least_area}.")
         self.transforms, self.targets, self.least_area = tuple(transforms), targets, least_area
 
-    def __call__(self, x: tf.Tensor, y: Any = None, *more: Any, seed: Any) -> tuple:
+    def __call__(
+        self, x: tf.Tensor, y: Any = None, *more: Any, seed: Any, rows: Any = None
+    ) -> tuple:
         boxes, masks = self._targets(y)
-        count, (height, width, channels) = tf.shape(x)[0], x.shape[1:]
+        height, width, channels = x.shape[1:]
+        first, count = (0, tf.shape(x)[0]) if rows is None else rows
+        end = first + tf.shape(x)[0]
         cuts = y["masks"] if self.targets == "cut_masks" else None
         left = None if boxes is None else tf.ones(tf.shape(boxes)[:2])
         drawn = []
         for place, transform in enumerate(self.transforms):
             own = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), place)
-            drawn.append(transform.draw((height, width, channels), count, own))
+            whole = transform.draw((height, width, channels), count, own)
+            drawn.append(tf.nest.map_structure(lambda t: t[first:end], whole))
             height, width = transform.size(height, width)
             if boxes is not None:
                 moved = transform.boxes(boxes, drawn[-1])

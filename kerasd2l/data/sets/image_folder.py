@@ -50,8 +50,10 @@ def load(
     are passed over and counted. Classes are numbered in the alphabetical order of their folders'
     names, or as in the assets of the source.
 
-    Every picture is decoded once, before training starts. What does not fit in `memory` is
-    decoded anew for each batch.
+    Where they fit in `memory`, every picture is decoded once, before training starts. Else they
+    are decoded for each batch; then a broken one is an error when its turn comes, unless
+    `skip_broken` is set, which looks at all of them first. Of several workers each then reads its
+    own pictures only.
 
     Args:
         source: Source, or the name of its kind: "auto" (default), "builtin" or "files". With its
@@ -91,8 +93,9 @@ def load(
     _tell(root, found)
     readers = {split: Reader(root, tree, size, channels) for split, tree in found.trees.items()}
     budget = memory - sum(reader.bytes for reader in readers.values())
-    for reader in readers.values():
-        reader.read(skip_broken=source.skip_broken, keep=budget >= 0)
+    if budget >= 0 or source.skip_broken:
+        for reader in readers.values():
+            reader.read(skip_broken=source.skip_broken, keep=budget >= 0)
     skipped = {name: why for reader in readers.values() for name, why in reader.skipped.items()}
     listed = sorted(skipped)
     if skipped:
@@ -201,12 +204,20 @@ class Reader:
         if x is None:
             x = np.array([os.fsencode(path) for path in self.tree.paths], dtype=object)
         arrays = (x, np.array(self.tree.labels, np.int32))
-        return pipeline.from_arrays(arrays, batch_size=batch_size, seed=seed, transform=transform)
+        return pipeline.from_arrays(
+            arrays,
+            batch_size=batch_size,
+            seed=seed,
+            transform=transform,
+            by_rows=self.arrays is None and skipped is None,
+        )
 
     def _decode_batch(
         self, names: np.ndarray, skipped: list[str] | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the whole pictures of a batch, and which ones they are."""
+        if not len(names):  # of a short batch, the part of one of several workers
+            return np.zeros((0, *self.size, self.channels), np.uint8), np.ones(0, bool)
         found, whole = [], np.ones(len(names), bool)
         for place, path in enumerate(Path(os.fsdecode(name)) for name in names):
             try:
