@@ -141,7 +141,7 @@ def two(addresses, path, *words, seeds=(2, 2), **options):
         for index in range(2)
     ]
     return [
-        start(*TRAIN[:-1], seed, *words, "--out", path, TF_CONFIG=config, **options)
+        start(*TRAIN, "--seed", seed, *words, "--out", path, TF_CONFIG=config, **options)
         for seed, config in zip(seeds, configs, strict=True)
     ]
 

@@ -1,6 +1,8 @@
 """A batch that is computed piece by piece gives the weights of the whole batch at once."""
 
 import json
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -214,3 +216,21 @@ def test_the_command_line_multiplies_the_batch(tmp_path):
         weights.append(keras.saving.load_model(out / "model.keras", compile=False))
     assert config["options"]["accumulate"] == 4
     assert small.difference(*weights) < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.multiworker
+def test_pieces_of_two_workers_equal_the_whole_batch(tmp_path):
+    """An embedding, whose gradients are rows, and a network of convolutions."""
+    lenet = ["lenet", "--set", "activation=tanh", "--set", "learning_rate=0.05"]
+    for name, words in (("names", ["names_classifier", "--limit-steps", "6"]), ("lenet", lenet)):
+        common = ["train", *words, "--data", "builtin", "--epochs", "2", "--seed", "1"]
+        whole, pieces = tmp_path / name / "whole", tmp_path / name / "pieces"
+        result = CliRunner().invoke(main, [*common, "--batch-size", "64", "--out", str(whole)])
+        assert result.exit_code == 0, result.output
+        command = [sys.executable, "-m", "kerasd2l.cli", "launch", "--workers", "2", "--", *common]
+        command += ["--batch-size", "32", "--accumulate", "2", "--out", str(pieces)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        models = [keras.saving.load_model(run / "model.keras") for run in (whole, pieces)]
+        assert small.difference(*models) < 1e-5
