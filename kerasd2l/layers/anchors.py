@@ -74,7 +74,7 @@ def assign_anchor_to_bbox(ground_truth: Any, anchors: Any, iou_threshold: float 
         (A,) or (B, A) int32: numbers of objects, or -1.
 
     Raises:
-        ValueError: shapes that are not those above.
+        ValueError: shapes that are not those above, no anchor.
 
     Example:
         >>> boxes, anchors = [[0, 0, 2, 2]], [[0, 0, 1, 1], [0, 0, 2, 1.5], [3, 3, 4, 4]]
@@ -88,9 +88,18 @@ def assign_anchor_to_bbox(ground_truth: Any, anchors: Any, iou_threshold: float 
             "`ground_truth` must be (G, 4) or (B, G, 4) and `anchors` (A, 4). "
             f"Received: shapes {tuple(ground_truth.shape)} and {tuple(anchors.shape)}."
         )
+    _check_some(anchors)
     if len(ground_truth.shape) == 2:
         return _assign(ground_truth[None], anchors, float(iou_threshold))[0]
     return _assign(ground_truth, anchors, float(iou_threshold))
+
+
+def _check_some(anchors: Any) -> None:
+    """Refuse an empty set of anchors: no object could be found with it."""
+    if anchors.shape[-2] == 0:
+        raise ValueError(
+            f"There must be one anchor at least. Received: anchors of shape {tuple(anchors.shape)}."
+        )
 
 
 @as_one_graph
@@ -215,7 +224,7 @@ def multibox_target(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:
         one; classes (B, A) int32: 0 background, else the class + 1.
 
     Raises:
-        ValueError: shapes that are not those above.
+        ValueError: shapes that are not those above, no anchor.
 
     Example:
         >>> anchors = [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]
@@ -230,6 +239,7 @@ def multibox_target(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:
             "`anchors` must be (1, A, 4) or (A, 4) and `labels` (B, G, 5). "
             f"Received: shapes {tuple(anchors.shape)} and {tuple(labels.shape)}."
         )
+    _check_some(anchors)
     return _targets(anchors, labels)
 
 

@@ -209,3 +209,10 @@ def test_shapes_are_checked():
         multibox_target(np.zeros((2, 4, 4)), np.zeros((2, 2, 5)))
     with pytest.raises(ValueError, match=r"`anchors` \(A, 4\)"):
         assign_anchor_to_bbox(np.zeros((2, 4)), np.zeros((1, 2, 4)))
+
+
+def test_no_anchor_is_refused():
+    with pytest.raises(ValueError, match="one anchor at least"):
+        multibox_target(np.zeros((1, 0, 4)), np.zeros((2, 1, 5)))
+    with pytest.raises(ValueError, match="one anchor at least"):
+        assign_anchor_to_bbox(np.zeros((1, 4)), np.zeros((0, 4)))
