@@ -9,7 +9,7 @@ import numpy as np
 from keras import backend, ops
 
 from kerasd2l.layers.boxes import as_boxes, box_iou, offset_boxes
-from kerasd2l.layers.cpu import as_one_graph
+from kerasd2l.layers.cpu import as_one_graph, fused
 
 
 def multibox_prior(data: Any, sizes: Sequence[float], ratios: Sequence[float]) -> Any:
@@ -124,13 +124,13 @@ def _matched(ground_truth: Any, anchors: Any, iou_threshold: Any) -> tuple[Any, 
     if not ground_truth.shape[1]:  # unknown or 0: the maximum needs an object to begin with
         ground_truth = ops.pad(ground_truth, ((0, 0), (0, 1), (0, 0)))
     # objects in front: what is done to all of them is quick
-    iou = box_iou(ops.transpose(ground_truth, (1, 0, 2)), anchors)  # (G, B, A)
+    iou, most = _overlaps(ops.transpose(ground_truth, (1, 0, 2)), anchors)  # (G, B, A), (B, A)
     objects, batch, count = ops.shape(iou)
     anchor_of = _anchor_of_each(iou)  # (G, B)
     there = anchor_of >= 0
     place = ops.where(there, anchor_of + count * ops.arange(batch, dtype="int32"), -1)
     iou = ops.reshape(iou, (objects, batch * count))
-    most = ops.max(iou, axis=0)  # (B * A,)
+    most = ops.reshape(most, (batch * count,))
     asked = _spread(
         ops.cast(ops.reshape(there, (-1,)), "int32"),
         ops.reshape(ops.maximum(place, 0), (-1,)),
@@ -141,6 +141,12 @@ def _matched(ground_truth: Any, anchors: Any, iou_threshold: Any) -> tuple[Any, 
     own = ops.take(place, rows // count, axis=1) == rows  # (G, P)
     number = ops.argmax(ops.where(own, float("inf"), ops.take(iou, rows, axis=1)), axis=0)
     return rows, ops.where(ops.take(wanted, rows), ops.cast(number, "int32"), -1)
+
+
+@fused
+def _overlaps(ground_truth, anchors):
+    iou = box_iou(ground_truth, anchors)
+    return iou, ops.max(iou, axis=0)
 
 
 def _anchor_of_each(iou: Any) -> Any:

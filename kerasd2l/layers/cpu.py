@@ -77,6 +77,27 @@ def _quick_graph(function: Callable) -> Callable:
     return tf.function(function, reduce_retracing=True, autograph=False)
 
 
+def fused(function: Callable) -> Callable:
+    """Let XLA make one loop of a function that does many small things to the same large arrays.
+
+    On TensorFlow's CPU only, where each operation is a way through memory of its own. A shape that
+    is new is compiled anew: for functions that meet few of them.
+    """
+    compiled = functools.cache(lambda: _quick_compiled(function))
+
+    @functools.wraps(function)
+    def call(*arguments):
+        return (compiled() if on_tensorflow_cpu() else function)(*arguments)
+
+    return call
+
+
+def _quick_compiled(function: Callable) -> Callable:
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True, reduce_retracing=True, autograph=False)
+
+
 def _quick_and_eager() -> bool:
     if keras.backend.backend() != "tensorflow":
         return False
