@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kerasd2l.layers import GroupedConv2D, TransposedConv2D
+from kerasd2l.layers import Conv2D, GroupedConv2D, TransposedConv2D
 from kerasd2l.testing import check_layer
 
 
@@ -206,3 +207,23 @@ def test_grouped_convolution_is_exported_without_xla(tmp_path):
 def test_bad_values(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("strides", "padding"), [((2, 2), "same"), ((3, 2), "valid")])
+def test_a_pointwise_kernel_with_strides_learns_what_keras_has_it_learn(strides, padding):
+    """51 pictures of 8 channels: of this size TensorFlow's own gradient destroyed its memory."""
+    x = tf.constant(np.random.default_rng(0).standard_normal((51, 28, 28, 8)), tf.float32)
+    layer = Conv2D(16, 1, strides=strides, padding=padding)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+        loss = tf.reduce_sum(tf.sin(y))
+    kernel_gradient, x_gradient = tape.gradient(loss, [layer.kernel.value, x])
+    np.testing.assert_allclose(y, layer(x), atol=1e-5)
+    slope = np.cos(y.numpy())
+    some = x.numpy()[:, :: strides[0], :: strides[1]]
+    expected = np.einsum("bhwc,bhwf->cf", some, slope)
+    np.testing.assert_allclose(kernel_gradient[0, 0], expected, rtol=1e-4, atol=1e-3)
+    back = np.zeros_like(x)
+    back[:, :: strides[0], :: strides[1]] = slope @ layer.kernel.numpy()[0, 0].T
+    np.testing.assert_allclose(x_gradient, back, atol=1e-5)
