@@ -237,6 +237,12 @@ def test_wrong_words(words, text):
         (["--strategy", "mirrored", "--replicas", "64"], "cannot make 64 logical CPU devices"),
         (["--strategy", "one", "--replicas", "2"], 'one" has one replica. Received: replicas=2'),
         (["--strategy", "multi_worker"], "needs TF_CONFIG with more than one worker"),
+        (["--jit-compile", "--replicas", "2"], "cannot train on more than one replica"),
+        (["--accumulate", "2", "--jit-compile"], "--accumulate cannot be with --jit-compile"),
+        (["--accumulate", "0"], "0 is not in the range"),
+        (["--accumulate", "1000000000000"], "is not in the range"),
+        (["--checkpoint-seconds", "nan"], "nan is not a number"),
+        (["--rendezvous-timeout", "-1"], "-1.0 is not in the range"),
     ],
 )
 def test_devices_that_cannot_be(words, text, tmp_path):

@@ -20,6 +20,7 @@ from kerasd2l import __version__, finding
 from kerasd2l.cli import listing
 from kerasd2l.cli.console import (
     HomePath,
+    Seconds,
     check_skip_broken,
     data_options,
     draw,
@@ -112,7 +113,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--limit-steps", type=click.IntRange(min=1), help="At most N batches per epoch.")
 @click.option(
     "--accumulate",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=2**20),
     default=1,
     show_default=True,
     help="Train as with a batch N times as large, computed in N pieces one after the other.",
@@ -141,13 +142,13 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option(
     "--checkpoint-seconds",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=10.0,
     show_default=True,
     help="Save no oftener than this, and at the end. 0: after every epoch.",
 )
 @click.option(
-    "--rendezvous-timeout", type=float, default=120.0, help="Seconds to wait for workers."
+    "--rendezvous-timeout", type=Seconds(), default=120.0, help="Seconds to wait for workers."
 )
 @click.option("--export", "export_", is_flag=True, help="Export a SavedModel afterwards.")
 @savedmodels_option

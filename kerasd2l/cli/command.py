@@ -209,6 +209,7 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
             say=say,
         )
         check_batch(recipe, devices)
+        _check_pieces(devices, config["accumulate"], config["jit_compile"])
     except ClusterError as error:
         if isinstance(error, PortError):
             raise click.UsageError(str(error)) from error
@@ -216,6 +217,27 @@ def _devices(recipe, env, strategy, replicas, rendezvous_timeout, config, say):
     except (StrategyError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     return devices
+
+
+def _check_pieces(devices: Any, accumulate: int | None, jit_compile: bool | None) -> None:
+    """Refuse, before a folder is made, what the loop would refuse."""
+    from kerasd2l.training.strategy import StrategyError, is_parameter_server
+
+    if jit_compile and devices.num_replicas_in_sync > 1:
+        raise StrategyError(
+            "--jit-compile cannot train on more than one replica. "
+            "Train without it, or with --strategy one."
+        )
+    if accumulate and jit_compile:
+        raise StrategyError(
+            "--accumulate cannot be with --jit-compile, which compiles a step for pieces of one "
+            "size. Give one of them."
+        )
+    if accumulate and is_parameter_server(devices):
+        raise StrategyError(
+            "--accumulate cannot be with --strategy parameter_server, whose workers do not wait "
+            "for each other. Train without it, or with --strategy multi_worker."
+        )
 
 
 class _Signals:

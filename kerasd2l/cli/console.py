@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import json
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -272,6 +273,19 @@ class HomePath(click.Path):
                 ctx,
             )
         return super().convert(path, param, ctx)
+
+
+class Seconds(click.FloatRange):
+    """Seconds, 0 or more; `nan`, which is less than nothing and not more, is none."""
+
+    def __init__(self):
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail("nan is not a number of seconds.", param, ctx)
+        return seconds
 
 
 def data_options(default: str | None = "auto", help: str = "Where the data comes from."):

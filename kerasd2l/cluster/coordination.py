@@ -103,7 +103,8 @@ def lost_tasks(error: Exception, cluster: Cluster) -> list[Task]:
 
 def cluster_of(strategy: tf.distribute.Strategy) -> Cluster:
     """Return the cluster that a strategy of several workers connects."""
-    resolver = strategy.cluster_resolver
+    # ParameterServerStrategy has it under this name only; the public one is None.
+    resolver = strategy.cluster_resolver or strategy._cluster_resolver
     return Cluster(resolver.cluster_spec().as_dict(), resolver.task_type, resolver.task_id)
 
 

@@ -172,6 +172,7 @@ def test_step_cost():
     [
         ("hybridize", {"calls": 0}, "`calls` and `batch_size` must be at least 1"),
         ("async_computation", {"batches": 1}, "`batches` 2"),
+        ("async_computation", {"milliseconds": float("nan")}, "`milliseconds` positive"),
         ("auto_parallelism", {"steps": 0}, "must be at least 1"),
         ("memory_access", {"largest": 100}, "`largest` must be at least 8192 bytes"),
         ("roofline", {"repeats": 0}, "`repeats` must be at least 1"),
@@ -181,7 +182,10 @@ def test_step_cost():
         ("model_parallelism", {"pieces": 65}, "`pieces` must be 1 to `batch_size`"),
         ("sharded_transformer", {"num_devices": 3}, "`num_devices` must be 2, 4 or 8"),
         ("parameter_server", {"workers": 100}, "`batch_size` at least `workers`"),
-        ("allreduce", {"workers": 1}, "`workers` must be at least 2"),
+        ("parameter_server", {"slow": -1.0}, "`slow` must be seconds, 0 or more"),
+        ("allreduce", {"workers": 1}, "`workers` must be 2 to 256"),
+        ("allreduce", {"workers": 1000}, "`workers` must be 2 to 256"),
+        ("allreduce", {"megabytes": float("nan")}, "`gigabytes` positive numbers"),
         ("step_cost", {"batches": (8,)}, "`batches` two numbers"),
     ],
 )

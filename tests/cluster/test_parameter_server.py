@@ -96,6 +96,8 @@ def test_a_server_that_dies_is_an_error(tmp_path):
     code, _, err = finish(process)
     assert code == 137, err
     assert "worker 2 was killed by SIGKILL" in err
+    assert "ps 0 (" in err and "went away or is frozen" in err
+    assert "Traceback" not in err
     assert time.monotonic() - began < 60
 
 

@@ -28,7 +28,7 @@ def async_computation(*, size: int = 700, milliseconds: float = 4.0, batches: in
     Expected: z = [[3, 3]]; with prefetch the time of one of the two.
     Command: kerasd2l run async_computation --set size=1000 --out figures
     """
-    if size < 1 or batches < 2 or milliseconds <= 0:
+    if size < 1 or batches < 2 or not 0 < milliseconds < float("inf"):
         raise ValueError(
             "`size` must be at least 1, `batches` 2, `milliseconds` positive. "
             f"Received: {size}, {batches}, {milliseconds}."

@@ -60,16 +60,22 @@ def _draw_memory(strides: Any, walk: Any, caches: dict[str, int]):
     left.plot(list(strides), [1e9 * t for t in strides.values()], "o-", markersize=4)
     left.axvline(memory_speed.CACHE_LINE, color="0.6", linestyle="--")
     left.text(memory_speed.CACHE_LINE, left.get_ylim()[1], " a line", va="top", color="0.4")
-    left.set(title="One number of so many bytes", xlabel="stride, bytes")
+    left.set(
+        title="One number of so many bytes", xlabel="stride, bytes", ylabel="nanoseconds a number"
+    )
     right.plot(
         [size / 2**10 for size in walk], [1e9 * t for t in walk.values()], "o-", markersize=4
     )
     for name, size in caches.items():
         right.axvline(size / 2**10, color="0.6", linestyle="--")
         right.text(size / 2**10, right.get_ylim()[1], f" {name}", va="top", color="0.4")
-    right.set(title="A walk in random order", xlabel="memory walked through, KB")
+    right.set(
+        title="A walk in random order",
+        xlabel="memory walked through, KB",
+        ylabel="nanoseconds a step",
+    )
     for axes in panels:
-        axes.set(xscale="log", yscale="log", ylabel="nanoseconds a number")
+        axes.set(xscale="log", yscale="log")
         axes.grid(alpha=0.3)
     return figure
 
@@ -154,8 +160,15 @@ def _draw_roofline(points: Any, peak: float, bandwidth: float):
     (axes,) = figure.axes
     for name, (intensity, rate, _) in points.items():
         axes.plot(intensity, rate / 1e9, "o", color="tab:orange")
-        axes.annotate(
-            name, (intensity, rate / 1e9), (4, -10), textcoords="offset points", fontsize=8
+        axes.annotate(  # downwards: large products lie side by side below the roof
+            name,
+            (intensity, rate / 1e9),
+            (0, -6),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            rotation=90,
+            fontsize=8,
         )
     return figure
 

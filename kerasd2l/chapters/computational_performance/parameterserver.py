@@ -35,11 +35,15 @@ def parameter_server(
     (synchronous) all wait for it, and the weights are those of one device that took the batches
     whole. Each at its own pace (asynchronous), a worker takes the next part of a batch whenever it
     is ready, and the server a step with every gradient; its staleness is how many steps were taken
-    since its worker pulled.
+    since its worker pulled. A stale gradient is of another place, and a large step there does harm:
+    how much depends on when it comes.
     Expected: synchronous weights equal those of one device; asynchronous training is over sooner,
-    its gradients are stale, those of the slow worker most.
+    its gradients are stale, those of the slow worker most, and its loss is larger; with --set
+    learning_rate=0.05 it is smaller than in step, as there are four times as many steps.
     Command: kerasd2l run parameter_server --set workers=8 --out figures
     """
+    if not 0 <= slow < float("inf"):
+        raise ValueError(f"`slow` must be seconds, 0 or more. Received: slow={slow}.")
     if workers < 1 or batch_size < workers or examples < batch_size:
         raise ValueError(
             "`workers` must be at least 1, `batch_size` at least `workers`, `examples` at least "
@@ -120,9 +124,10 @@ def allreduce(*, workers: int = 4, megabytes: float = 160.0, gigabytes: float = 
     Expected: all have the sum; a ring's worker sends 2 (n - 1) / n of the bytes, however many.
     Command: kerasd2l run allreduce --set workers=8 --out figures
     """
-    if workers < 2 or min(megabytes, gigabytes) <= 0:
+    positive = 0 < megabytes < float("inf") and 0 < gigabytes < float("inf")
+    if not 2 <= workers <= 256 or not positive:
         raise ValueError(
-            "`workers` must be at least 2, `megabytes` and `gigabytes` positive. "
+            "`workers` must be 2 to 256, `megabytes` and `gigabytes` positive numbers. "
             f"Received: {workers}, {megabytes}, {gigabytes}."
         )
     return Demo("parameterserver", lambda: _add_up(workers, megabytes * 1e6, gigabytes * 1e9))
