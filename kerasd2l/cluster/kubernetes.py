@@ -99,11 +99,10 @@ def write(folder: Path, job: Job, text: str) -> list[Path]:
 
 def _policy(job: Job) -> dict[str, Any]:
     """A NetworkPolicy: nobody but the workers reaches their ports, which ask for no password."""
-    workers = {"matchLabels": _labels(job)}
     spec = {
-        "podSelector": workers,
+        "podSelector": {"matchLabels": _labels(job)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [{"podSelector": workers}]}],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": _labels(job)}}]}],
     }
     about = {"name": job.name, "labels": _labels(job)}
     return {
