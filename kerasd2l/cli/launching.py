@@ -198,6 +198,8 @@ def _slurm(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
         raise usage_error(error) from error
     if options["dry_run"]:
         click.echo(text, nl=False)
+        folder = shlex.quote(f"{job.out}/logs")
+        say(f"launch: nothing is submitted. Before sbatch: mkdir -p {folder}")
         return 0
     try:
         number, code = slurm.submit(text, job)

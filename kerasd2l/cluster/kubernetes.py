@@ -18,6 +18,7 @@ KINDS = ("job", "tfjob", "trainjob")
 MOUNT = "/kerasd2l"
 PORT = 2222
 USER = 65534  # nobody
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 # 2 (usage) and 3 (the loss is not finite) would come again.
 _FINAL = [2, 3]
 
@@ -54,7 +55,7 @@ def manifests(job: Job, *, image: str, kind: str = "job", volume: str) -> list[d
         raise ValueError(f"unknown kind {kind!r}. There are: {', '.join(KINDS)}.")
     if not image or re.search(r"\s", image):
         raise ValueError(f"an image is such as registry/name:tag. Received: {image!r}.")
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", volume):
+    if not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", volume):
         raise ValueError(
             f"the volume must be the name of a PersistentVolumeClaim. Received: {volume!r}."
         )
@@ -99,11 +100,10 @@ def write(folder: Path, job: Job, text: str) -> list[Path]:
 
 def _policy(job: Job) -> dict[str, Any]:
     """A NetworkPolicy: nobody but the workers reaches their ports, which ask for no password."""
-    workers = {"matchLabels": _labels(job)}
     spec = {
-        "podSelector": workers,
+        "podSelector": {"matchLabels": _labels(job)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [{"podSelector": workers}]}],
+        "ingress": [{"from": [{"podSelector": {"matchLabels": _labels(job)}}]}],
     }
     about = {"name": job.name, "labels": _labels(job)}
     return {

@@ -20,6 +20,7 @@ SECONDS_TO_SAVE = 90  # Slurm's clock may be a minute early
 _KEY = re.compile(r"[a-z][a-z-]*")
 
 _BODY = """
+# The folder of the logs must be there before sbatch: Slurm makes none, and fails the job.
 late=
 # Shortly before the time limit the workers get SIGTERM: they save and end with 143.
 trap 'late=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
@@ -140,7 +141,9 @@ def submit(text: str, job: Job, *, sbatch: str = "sbatch") -> tuple[str, int]:
 
 
 def _plain(value: str) -> str:
-    """Return a value for a line of the script, in quotes where it needs them."""
+    """Return a value for a line of the script, in quotes and escaped where sbatch needs it."""
     if "\n" in value or "\r" in value:
         raise ValueError(f"a line break cannot stand in an option of sbatch. Received: {value!r}.")
-    return f'"{value}"' if re.search(r"\s", value) else value
+    if not re.search(r"""[\s"'#\\]""", value):
+        return value
+    return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

@@ -140,6 +140,7 @@ def test_a_single_worker_waits_for_nobody():
         ({"out": "/runs/x"}, "must lie on the volume, which is /kerasd2l"),
         ({"out": "../x"}, "must lie on the volume"),
         ({"volume": "My Claim"}, "name of a PersistentVolumeClaim"),
+        ({"volume": "a..b"}, "name of a PersistentVolumeClaim"),
         ({"kind": "pod"}, "unknown kind 'pod'. There are: job, tfjob, trainjob"),
     ],
 )

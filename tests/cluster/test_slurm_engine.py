@@ -123,6 +123,26 @@ def cluster(tmp_path_factory):
         yield running
 
 
+def test_slurm_reads_the_options_as_they_were_meant(cluster, tmp_path):
+    folder = tmp_path / """it's "my" run # 1"""
+    text = slurm.script(
+        train_job([*TRAIN, "--out", str(folder)], workers=1), options={"comment": "it's"}
+    )
+    (tmp_path / "job.sbatch").write_text(text)
+    number = cluster("sbatch", "--parsable", "--hold", str(tmp_path / "job.sbatch")).strip()
+    shown = cluster("scontrol", "show", "job", number)
+    cluster("scancel", number)
+    assert f"StdOut={folder}/logs/slurm-{number}.log\n" in shown
+    assert "Comment=it's" in shown
+
+
+def test_a_script_that_is_only_shown_tells_of_the_folder_that_slurm_does_not_make(tmp_path):
+    words = ["--workers", "2", "--dry-run", "--", *TRAIN, "--out", f"{tmp_path}/my run"]
+    result = CliRunner().invoke(main, ["launch", "--engine", "slurm", *words])
+    assert f"mkdir -p '{tmp_path}/my run/logs'" in result.stderr
+    assert not (tmp_path / "my run").exists()
+
+
 @pytest.fixture
 def submit(cluster, tmp_path):
     """Submit a job of two workers that run PROGRAM and `body`; return its number and folder."""
