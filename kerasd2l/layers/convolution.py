@@ -71,8 +71,8 @@ class Conv2D(keras.layers.Conv2D):
 
         kernel = tf.convert_to_tensor(self.kernel)
         if pointwise:
-            # With strides, too: TensorFlow 2.21's gradient of such a kernel writes behind its memory
-            # for some odd batches (51 or 413 pictures of 8 channels, AVX-512).
+            # With strides, too: TensorFlow 2.21's gradient of such a kernel writes behind its
+            # memory for some odd batches (51 or 413 pictures of 8 channels, AVX-512).
             if {*self.strides} != {1}:
                 inputs = inputs[:, :: self.strides[0], :: self.strides[1]]
             return tf.tensordot(inputs, kernel[0, 0], axes=1)
