@@ -27,6 +27,7 @@ def answer(name, *arguments):
 SHORT = ("lenet", "--data", "builtin", "--set", "batch_size=32", "--limit-steps", "2")
 
 
+@pytest.mark.slow
 def test_benchmark_tells_times_and_their_ratio():
     found = answer("benchmark", *SHORT, "--rounds", "1", "--no-torch")
     assert found["recipe"] == "convolutional_neural_networks/lenet"

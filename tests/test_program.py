@@ -164,6 +164,7 @@ def test_a_script_ends_as_the_verb_does(monkeypatch):
     assert (result.exit_code, result.stderr) == (130, "stopped by Ctrl-C\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "talk",
     [
@@ -255,6 +256,7 @@ def test_a_class_whose_name_is_no_text_is_an_error_that_names_it(pictures_folder
         image_folder.load(Source("files", pictures_folder), batch_size=4, resize=28)
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_whose_name_is_no_text_is_exported(tmp_path, monkeypatch):
     (tmp_path / NO_TEXT).mkdir()
     monkeypatch.chdir(tmp_path / NO_TEXT)

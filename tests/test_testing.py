@@ -596,8 +596,8 @@ def test_a_recipe_with_dropout_resumes_exactly_and_only_trains_on_replicas(tmp_p
 
 
 @keras.saving.register_keras_serializable(package="tests_testing")
-class MeanLoss(keras.Model):
-    """An own step whose loss is a plain mean: right on one device, doubled on two."""
+class SumLoss(keras.Model):
+    """An own step whose loss is a plain sum: on two devices half of what it is on one."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -613,7 +613,7 @@ class MeanLoss(keras.Model):
         x, y = data
         with tf.GradientTape() as tape:
             each = keras.losses.sparse_categorical_crossentropy(y, self(x), from_logits=True)
-            loss = keras.ops.mean(each)
+            loss = keras.ops.sum(each) / 8
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return {"loss": loss}
@@ -673,7 +673,7 @@ def test_rounding_that_a_model_blows_up_is_no_fault_of_the_replicas(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": lambda data: MeanLoss(), "optimizer": sgd}, "2 replicas: weights differ by"),
+        ({"model": lambda data: SumLoss(), "optimizer": sgd}, "2 replicas: weights differ by"),
         ({"fit": forgetful_fit}, "after stopping and resuming: weights differ by"),
         ({"fit": deaf_fit}, "the training does not stop when asked to"),
         ({"metrics": infinite_metric}, "train_ratio is"),

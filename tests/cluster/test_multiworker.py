@@ -163,6 +163,7 @@ def test_tf_config_of_others_and_only_the_chief_writes(one, tmp_path):
     assert small.difference(model_of(tmp_path / "chief"), model_of(one[0])) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_come_ends_with_its_name(tmp_path):
     addresses = addresses_of_two()
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
@@ -197,6 +198,7 @@ def test_a_lost_peer_is_named_on_the_survivor(tmp_path, lost, number):
     assert read(max(path.glob("checkpoints/step-*.npz"))).position["step"] >= 12
 
 
+@pytest.mark.slow
 def test_workers_with_other_commands_refuse_each_other(tmp_path):
     """What the coordination service's store is for; and the others' ports are really those."""
     addresses = addresses_of_two()

@@ -336,6 +336,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux' peaks")
 def test_memory_stays_flat_over_epochs_of_a_set_that_is_larger_than_it(tmp_path):
     root = annotated.voc(tmp_path, [[("cat", 1, 1, 9, 9)]] * 400)  # 320 for training: 252 MB

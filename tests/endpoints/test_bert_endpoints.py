@@ -66,6 +66,7 @@ def test_texts_become_what_the_training_reads(pair):
     np.testing.assert_array_equal(report["words_known"].numpy(), known)
 
 
+@pytest.mark.slow
 def test_masks_are_filled_and_pairs_are_scored(tmp_path):
     model = built(models.BERTModel)
     masks, follows = endpoints.masked_words(example=["the <mask> sat on <mask> .", "<mask>", ""])

@@ -66,7 +66,8 @@ def ask(served, *prefixes, **settings):
 
 
 @pytest.mark.parametrize(
-    "kind", ["gru", pytest.param("lstm", marks=pytest.mark.slow), "bidirectional"]
+    "kind",
+    ["gru", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lstm", "bidirectional"))],
 )
 def test_the_savedmodel_writes_what_the_keras_model_writes(tmp_path, kind):
     elsewhere = kind in ("lstm", "bidirectional")
@@ -189,6 +190,7 @@ def test_the_command_line_prints_text(writer):
     assert code == 1 and errors.strip() == "Error: num_tokens must be in 0..10000"
 
 
+@pytest.mark.slow
 def test_a_thousand_characters_a_second(tmp_path):
     path, _, _ = exported(LETTERS, tmp_path, kind="lstm", units=256)
     write = tf.saved_model.load(str(path)).signatures["generate"]

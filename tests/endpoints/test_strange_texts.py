@@ -150,7 +150,7 @@ def graph(endpoint, model, assets):
     return ask
 
 
-SOON = ("BERT, masks", "letters of a GPT", "names", "translator")  # one of each way to read a text
+SOON = ("letters of a GPT", "names", "translator")  # not BERT, which takes longest
 
 
 @pytest.mark.parametrize(

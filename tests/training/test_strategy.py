@@ -40,7 +40,7 @@ def test_mirrored_uses_logical_devices_without_gpus(name, replicas, count):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"name": "two"}, "one of auto, one, mirrored, multi_worker. Received: strategy='two'"),
+        ({"name": "two"}, "multi_worker, parameter_server. Received: strategy='two'"),
         ({"name": "mirrored", "replicas": 0}, "at least 1. Received: replicas=0"),
         ({"name": "one", "replicas": 2}, 'has one replica. Received: replicas=2. Say "mirrored"'),
         (
