@@ -17,6 +17,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -55,7 +56,15 @@ def main(name, pairs, data, data_dir, workers, rounds, limit_steps, as_worker):
     words += ["--rounds", str(rounds), "--limit-steps", str(limit_steps), "--as-worker"]
     said = io.BytesIO()
     program = (sys.executable, str(Path(__file__).resolve()))
-    code = launch(words, workers=workers, env=os.environ, program=program, stdout=said)
+    with tempfile.TemporaryDirectory() as logs:
+        code = launch(
+            words,
+            workers=workers,
+            env=os.environ,
+            program=program,
+            stdout=said,
+            log_dir=Path(logs),
+        )
     if code:
         sys.exit(code)
     click.echo(said.getvalue().decode().strip().splitlines()[-1])
