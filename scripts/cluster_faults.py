@@ -32,7 +32,7 @@ FAULTS = {  # name -> the worker that it befalls, the signal that it gets
     "port-taken": (1, None),
     "late-worker": (1, None),
 }
-TRAIN = ["train", "mlp", "--data", "builtin", "--batch-size", "126", "--seed", "2"]
+TRAIN = "train mlp --data builtin --batch-size 126 --seed 2 --checkpoint-seconds 0".split()
 
 
 class Workers:
