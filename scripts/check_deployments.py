@@ -19,6 +19,7 @@ import venv
 from pathlib import Path
 
 import click
+from openapi_check import CHECK
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("check-jsonschema", "kubernetes-validate", "google-cloud-aiplatform", "kubernetes")
@@ -34,25 +35,7 @@ sys.modules["kserve"] = package
 import kserve.models as models
 import kubernetes.client as client
 
-def check(kind, value, where):
-    if kind.lower().startswith("dict"):
-        for key, item in value.items():
-            check(kind[5:-1].split(", ")[1], item, f"{where}.{key}")
-    elif kind.lower().startswith("list["):
-        for item in value:
-            check(kind[5:-1], item, where)
-    elif kind in ("str", "int", "bool", "float", "object"):
-        good = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
-        assert isinstance(value, good[kind]), f"{where} is no {kind}: {value!r}"
-    else:
-        found = getattr(models, kind, None) or getattr(client, kind)
-        names = {there: here for here, there in found.attribute_map.items()}
-        unknown = set(value) - set(names)
-        assert not unknown, f"{where} has unknown keys: {unknown}"
-        for key, item in value.items():
-            check(found.openapi_types[names[key]], item, f"{where}.{key}")
-        found(**{names[key]: item for key, item in value.items()})  # what must be there is there
-
+HOMES = (models, client)
 for service in yaml.safe_load_all(open(sys.argv[1])):
     check("V1beta1InferenceService", service, service["metadata"]["name"])
     print("kserve:", service["metadata"]["name"], "is an InferenceService")
@@ -92,7 +75,7 @@ def main(savedmodels: Path, folder: Path | None) -> None:
         (file,) = (out / "kubernetes").iterdir()
         subprocess.run([place / "bin" / "kubernetes-validate", "--strict", file], check=True)
         (file,) = (out / "kserve").iterdir()
-        subprocess.run([python, "-c", KSERVE, file], check=True)
+        subprocess.run([python, "-c", CHECK + KSERVE, file], check=True)
         bodies = sorted((out / "vertex").iterdir())
         subprocess.run([python, "-c", VERTEX_CHECK, *bodies], check=True)
 

@@ -17,37 +17,21 @@ import venv
 from pathlib import Path
 
 import click
+from openapi_check import CHECK
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("kubernetes-validate", "kubeflow-training", "kubeflow-trainer-api", "pyyaml")
 
 # Every key must be one of the class, every value of its type; and what the classes do not say:
 # pods must be those of the Kubernetes that kubernetes-validate knows.
-CHECK = """
+MANIFESTS = """
 import sys, yaml
 import kubernetes_validate
 import kubernetes.client as core
 import kubeflow.training.models as training
 import kubeflow_trainer_api.models as trainer
 
-def check(kind, value, where):
-    if kind.lower().startswith("dict"):
-        for key, item in value.items():
-            check(kind[5:-1].split(", ")[1], item, f"{where}.{key}")
-    elif kind.lower().startswith("list["):
-        for item in value:
-            check(kind[5:-1], item, where)
-    elif kind in ("str", "int", "bool", "float", "object"):
-        good = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
-        assert isinstance(value, good[kind]), f"{where} is no {kind}: {value!r}"
-    else:
-        found = getattr(training, kind, None) or getattr(core, kind)
-        names = {there: here for here, there in found.attribute_map.items()}
-        unknown = set(value) - set(names)
-        assert not unknown, f"{where} has unknown keys: {unknown}"
-        for key, item in value.items():
-            check(found.openapi_types[names[key]], item, f"{where}.{key}")
-        found(**{names[key]: item for key, item in value.items()})  # what must be there is there
+HOMES = (training, core)
 
 def keys(value, where=""):
     if isinstance(value, dict):
@@ -108,7 +92,7 @@ def main(folder: Path | None, kubernetes: str) -> None:
                 files += sorted(out.glob("*.yaml"))
         version = f"VERSION = {kubernetes!r}\n"
         python = place / "bin" / "python"
-        done = subprocess.run([python, "-c", version + CHECK, *files], check=False)
+        done = subprocess.run([python, "-c", version + CHECK + MANIFESTS, *files], check=False)
     sys.exit(done.returncode)
 
 
