@@ -35,7 +35,7 @@ from kerasd2l.cluster.meeting import meet
 from kerasd2l.cluster.watch import Watch
 
 _HEARTBEAT = 15_000  # milliseconds; measured: a frozen peer is an error after 0.9 to 1.5 of it
-_START = 30.0  # seconds that TensorFlow gets at least, when the workers have met late
+START = 30.0  # seconds that TensorFlow gets at least, when the workers have met late
 _KEY = "kerasd2l/worker/"
 _TASK = re.compile(r"/job:(\w+)(?:/replica:0)?/task:(\d+)")
 
@@ -65,18 +65,11 @@ def connect(
     """
     until = time.monotonic() + timeout
     meet(cluster, timeout=timeout, log=say)
-    left = max(until - time.monotonic(), _START)
-    peers = {str(task): split_address(task.address) for task in cluster.peers}
+    left = max(until - time.monotonic(), START)
     _configure(cluster, left)
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(cluster.normalised()),
-        task_type=cluster.task_type,
-        task_id=cluster.task_index,
-        rpc_layer="grpc",
-    )
     try:
-        with Watch(peers, left):
-            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with watching(cluster, left):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver_of(cluster))
             _compare(cluster, fingerprint, left)
     except tf.errors.OpError as error:
         who = ", ".join(map(str, lost_tasks(error, cluster))) or "another worker"
@@ -85,6 +78,22 @@ def connect(
             f"({_first_line(error)}). Start all workers again."
         ) from error
     return strategy
+
+
+def resolver_of(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Return a cluster as TensorFlow's strategies take it."""
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(cluster.normalised()),
+        task_type=cluster.task_type,
+        task_id=cluster.task_index,
+        rpc_layer="grpc",
+    )
+
+
+def watching(cluster: Cluster, seconds: float) -> Watch:
+    """Watch the others while TensorFlow starts, which may take `seconds`."""
+    peers = {str(task): split_address(task.address) for task in cluster.peers}
+    return Watch(peers, seconds)
 
 
 def lost_tasks(error: Exception, cluster: Cluster) -> list[Task]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from kerasd2l.cluster.launch import with_out
+from kerasd2l.cluster.launch import out_of, with_out, with_resume
 
 
 class EngineError(RuntimeError):
@@ -33,12 +33,10 @@ class Job:
     @property
     def out(self) -> str:
         """The run folder, as the command has it."""
-        for word, following in zip(self.command, [*self.command[1:], ""], strict=True):
-            if word == "--out":
-                return following
-            if word.startswith("--out="):
-                return word.removeprefix("--out=")
-        raise ValueError(f"the command has no --out. Received: {' '.join(self.command)}.")
+        out = out_of(self.command)
+        if out is None:
+            raise ValueError(f"the command has no --out. Received: {' '.join(self.command)}.")
+        return out
 
     @property
     def resumes(self) -> bool:
@@ -65,9 +63,7 @@ class Job:
 
     def with_resume(self) -> tuple[str, ...]:
         """Return the command that goes on from the newest checkpoint, or starts where none is."""
-        if self.resumes:
-            return self.command
-        return (self.command[0], "--resume", *self.command[1:])
+        return tuple(with_resume(self.command))
 
     def check_new(self) -> None:
         """Refuse a folder that held a run before: a restart would go on with that one.

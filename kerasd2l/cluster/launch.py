@@ -141,10 +141,10 @@ def _attempts(
     """Run the command until it succeeds or no restart is left; return exit code, last group."""
     out = _out(command)
     may_restart = "--resume" in command or not _has_run(out)
-    with _Signals() as signals:
+    with Signals() as signals:
         for attempt in range(max_restarts + 1):
-            if attempt and command[0] == "train" and _has_run(out) and "--resume" not in command:
-                command = [command[0], "--resume", *command[1:]]
+            if attempt and command[0] == "train" and _has_run(out):
+                command = with_resume(command)
             title = f"attempt {attempt + 1} of {max_restarts + 1}"
             group = _Group(start, command, title)
             code = group.run(signals, grace)
@@ -197,14 +197,26 @@ def with_out(command: Sequence[str]) -> list[str]:
     return ["train", "--out", f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}", *command[1:]]
 
 
-def _out(command: Sequence[str]) -> Path | None:
-    """Return the value of `--out`."""
+def out_of(command: Sequence[str]) -> str | None:
+    """Return the value of `--out`, as the command has it."""
     for word, following in zip(command, [*command[1:], ""], strict=True):
         if word == "--out" and following:
-            return Path(following)
+            return following
         if word.startswith("--out="):
-            return Path(word.removeprefix("--out="))
+            return word.removeprefix("--out=")
     return None
+
+
+def with_resume(command: Sequence[str]) -> list[str]:
+    """Return the command that goes on from the newest checkpoint, or starts where none is."""
+    if "--resume" in command:
+        return list(command)
+    return [command[0], "--resume", *command[1:]]
+
+
+def _out(command: Sequence[str]) -> Path | None:
+    out = out_of(command)
+    return None if out is None else Path(out)
 
 
 def _has_run(out: Path | None) -> bool:
@@ -250,7 +262,7 @@ class _Group:
         """Report to the console."""
         write(self.streams[1], f"launch: {text}\n".encode())
 
-    def run(self, signals: _Signals, grace: float) -> int:
+    def run(self, signals: Signals, grace: float) -> int:
         """Run all workers to their end; return 0 or the exit code of the first that failed."""
         try:
             if not signals.received:
@@ -281,7 +293,7 @@ class _Group:
         for worker in self.workers:  # threads only after the last fork
             worker.copy(*self.streams)
 
-    def _wait(self, signals: _Signals) -> Worker | None:
+    def _wait(self, signals: Signals) -> Worker | None:
         """Wait until all are done (None), one has failed (which), or a signal has come (None)."""
         while not signals.received:
             codes = {worker.rank: worker.code for worker in self.workers}
@@ -293,7 +305,7 @@ class _Group:
             time.sleep(_POLL)
         return None
 
-    def _end(self, signals: _Signals, grace: float) -> None:
+    def _end(self, signals: Signals, grace: float) -> None:
         """SIGTERM to those that still run, and SIGKILL after the grace or at a second signal."""
         before, until = len(signals.received), time.monotonic() + grace
         for worker in self.workers:
@@ -306,14 +318,14 @@ class _Group:
             time.sleep(_POLL)
 
 
-class _Signals:
+class Signals:
     """Notes SIGINT, SIGTERM and SIGHUP while it is entered (in the main thread only)."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.stack = ExitStack()
 
-    def __enter__(self) -> _Signals:
+    def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)

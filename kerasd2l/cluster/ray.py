@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import socket
 import sys
 import threading
@@ -16,10 +15,10 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from types import FrameType
 from typing import Any, BinaryIO
 
 from kerasd2l.cluster.jobs import EngineError, Job
+from kerasd2l.cluster.launch import Signals
 from kerasd2l.cluster.worker import write
 
 _PATIENCE = 10  # times a minute to wait for nodes
@@ -145,11 +144,8 @@ class _Launch:
         strategy = self.ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, False)
         board = self.ray.remote(Board).options(num_cpus=0, scheduling_strategy=strategy).remote()
         thread = threading.Thread(target=self._fit, args=(self._trainer(board),), daemon=True)
-        with ExitStack() as stack:
-            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                number = getattr(signal, name)
-                if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-                    stack.callback(signal.signal, number, signal.signal(number, self._note))
+        with Signals() as signals:
+            self.signals = signals.received
             self._say_if_too_large()
             thread.start()
             stopped = False
@@ -207,9 +203,6 @@ class _Launch:
             trainer.fit()
         except BaseException as error:
             self.error = error
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signals.append(number)
 
     def _say(self, text: str) -> None:
         write(self.streams["stderr"], f"launch: {text}\n".encode())

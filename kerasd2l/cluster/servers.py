@@ -14,10 +14,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from kerasd2l.cluster.cluster import Cluster, split_address
+from kerasd2l.cluster.coordination import START, resolver_of, watching
 from kerasd2l.cluster.meeting import meet
-from kerasd2l.cluster.watch import Watch
 
-_START = 30.0  # seconds that TensorFlow gets at least, when the tasks have met late
 _LOOK, _LOOKS = 0.5, 4  # seconds between two looks at the chief; so many in vain: it has ended
 
 
@@ -31,15 +30,8 @@ def connect(
     """
     until = time.monotonic() + timeout
     meet(cluster, timeout=timeout, log=say)
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(cluster.normalised()),
-        task_type=cluster.task_type,
-        task_id=cluster.task_index,
-        rpc_layer="grpc",
-    )
-    peers = {str(task): split_address(task.address) for task in cluster.peers}
-    with Watch(peers, max(until - time.monotonic(), _START)):
-        return tf.distribute.ParameterServerStrategy(resolver)
+    with watching(cluster, max(until - time.monotonic(), START)):
+        return tf.distribute.ParameterServerStrategy(resolver_of(cluster))
 
 
 def serve(cluster: Cluster, *, timeout: float, say: Callable[[str], None]) -> None:
