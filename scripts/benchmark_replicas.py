@@ -3,8 +3,7 @@
 
 The batch stays ("fixed": strong scaling) or grows with the replicas ("growing": weak scaling). All
 take turns, an epoch each, after a warm-up; medians of seconds a step are printed.
-"overhead_mirrored_1" is what `mirrored --replicas 1` takes more than one device, as a part of it
-(TensorFlow's MirroredStrategy over one device took 3 to 9 %, so there it is left out).
+"overhead_mirrored_1" is what `mirrored --replicas 1` takes more than one device, as a part of it.
 Without GPUs the replicas are logical devices of the same cores, which share what there is: a fixed
 batch cannot become quicker, and a growing one takes as much longer as it grows.
 """

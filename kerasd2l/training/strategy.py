@@ -37,8 +37,7 @@ def make_strategy(
             logical CPU devices), "multi_worker" (the machines of `cluster`), "parameter_server"
             (the chief of a `cluster` that has such servers), or "auto": the first of the last two,
             mirrored and one that has something to share.
-        replicas: int or None, how many replicas "mirrored" uses; over one it is "one". None: all
-            GPUs.
+        replicas: int or None, how many replicas "mirrored" uses. None: all GPUs.
         cluster: from `cluster.find`, or None.
         rendezvous_timeout: float, seconds to wait for the peers.
         fingerprint: str, what must be the same on all workers: versions and configuration.
@@ -75,16 +74,13 @@ def make_strategy(
             f'strategy="{name}" would train the same model {cluster.size} times: the environment '
             f"names {cluster.size} workers. Say multi_worker or auto, or start one process."
         )
-    if name == "one" and replicas not in (None, 1):
-        raise StrategyError(
-            f'strategy="one" has one replica. Received: replicas={replicas}. Say "mirrored".'
-        )
-    devices = _mirrored_devices(gpus, replicas) if name == "mirrored" else []
-    if len(devices) > 1:
-        return _Mirrored(devices)
-    # The default strategy, no distribution at all: MirroredStrategy over one device computes the
-    # same, and takes 1 ms a step more for it (LeNet: 9 %).
-    return tf.distribute.get_strategy()
+    if name == "one":
+        if replicas not in (None, 1):
+            raise StrategyError(
+                f'strategy="one" has one replica. Received: replicas={replicas}. Say "mirrored".'
+            )
+        return tf.distribute.get_strategy()  # the default strategy: no distribution at all
+    return _Mirrored(_mirrored_devices(gpus, replicas))
 
 
 class _Mirrored(tf.distribute.MirroredStrategy):

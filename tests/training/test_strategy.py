@@ -34,8 +34,7 @@ def test_one_device_is_no_distribution_at_all():
 def test_mirrored_uses_logical_devices_without_gpus(name, replicas, count):
     strategy = make_strategy(name, replicas=replicas)
     assert strategy.num_replicas_in_sync == count
-    expected = "mirrored" if count > 1 else "one"  # over one device the same, but slower
-    assert (describe(strategy), is_chief(strategy)) == (expected, True)
+    assert (describe(strategy), is_chief(strategy)) == ("mirrored", True)
 
 
 @pytest.mark.parametrize(
