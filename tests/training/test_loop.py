@@ -366,3 +366,16 @@ def test_batches_of_unknown_length_train():
     )
     _, history = small.train(make, data, epochs=2)
     assert history[-1]["train_examples"] == 8
+
+
+def test_no_epoch_waits_for_the_tuning_thread_of_tf_data(monkeypatch):
+    """With it LeNet's epochs took up to 2.7 s instead of 1.5: their ends wait for its next turn."""
+    untuned, plain = [], tf.data.Dataset.__iter__
+
+    def note(dataset):
+        untuned.append(dataset.options().autotune.enabled is False)
+        return plain(dataset)
+
+    monkeypatch.setattr(tf.data.Dataset, "__iter__", note)
+    small.train(lambda: small.compiled(small.OwnStep()), small.data(), epochs=2)
+    assert sum(untuned) == 4  # two epochs, and a test after each
