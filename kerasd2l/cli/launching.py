@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
@@ -41,7 +42,33 @@ _OF = {
 _PASSED_ON = ("KERASD2L_", "KERAS_", "TF_", "TFDS_", "NCCL_", "XDG_CACHE_HOME")
 
 
-@click.command(cls=Verb, context_settings={"ignore_unknown_options": True})
+class _Launch(Verb):
+    """Prints the one object of a command with --json also where nothing was started."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], *arguments: Any, **named: Any
+    ) -> click.Context:
+        with _told(tuple(args)):  # a copy: click takes the words out of the list
+            return super().make_context(info_name, args, *arguments, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _told(ctx.params["command"]):
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _told(words: Sequence[str]) -> Iterator[None]:
+    """Say an error in an object on stdout, too, where --json is among the words."""
+    try:
+        yield
+    except click.ClickException as error:
+        if "--json" in words:
+            content = {"error": error.format_message(), "exit_code": error.exit_code}
+            print_json({**content, "worker": None})
+        raise
+
+
+@click.command(cls=_Launch, context_settings={"ignore_unknown_options": True})
 @click.option("--workers", type=click.IntRange(min=1), required=True, help="Processes to start.")
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True)
 @click.option(
@@ -147,15 +174,10 @@ def _local(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
     chosen = {name: options[name] for name in names}
     try:
         return start(list(command), workers=workers, env=os.environ, **chosen)
-    except (ValueError, OSError) as error:
-        _tell(command, error)
+    except ValueError as error:
+        raise usage_error(error) from error
+    except OSError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _tell(command: tuple[str, ...], error: Exception) -> None:
-    """Print the one object of a command with --json."""
-    if "--json" in command:
-        print_json({"error": str(error), "exit_code": 1, "worker": None})
 
 
 def _job(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> Job:
@@ -181,7 +203,6 @@ def _ray(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> int
     except ray.ExtraMissing as error:
         raise usage_error(error, "--engine") from error
     except (EngineError, ValueError, OSError) as error:
-        _tell(command, error)
         raise click.ClickException(str(error)) from error
 
 
@@ -236,5 +257,5 @@ def _kubernetes(command: tuple[str, ...], workers: int, options: dict[str, Any])
         raise usage_error(error) from error
     except (EngineError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    say(f"launch: apply it with: kubectl apply -f {options['out_dir']}/{job.name}.yaml")
+    say(f"launch: apply it with: kubectl apply -f {options['out_dir']}/{job.unique_name}.yaml")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +49,12 @@ class Job:
         """A name for schedulers, of the run folder: small letters, digits and dashes."""
         words = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(self.out).name.lower()).strip("-")
         return f"kerasd2l-{words or 'train'}"[:40].rstrip("-")
+
+    @property
+    def unique_name(self) -> str:
+        """A name that no job with another run folder has: runs/a/lenet is not runs/b/lenet."""
+        path = str(PurePosixPath(self.out))
+        return f"{self.name}-{hashlib.sha256(path.encode()).hexdigest()[:6]}"
 
     def from_anywhere(self) -> Job:
         """Return the job whose run folder does not depend on where its workers start."""

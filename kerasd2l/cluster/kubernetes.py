@@ -92,7 +92,7 @@ def as_yaml(documents: list[dict[str, Any]], line: str) -> str:
 def write(folder: Path, job: Job, text: str) -> list[Path]:
     """Write the manifests and a Dockerfile into a folder; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {f"{job.name}.yaml": text, "Dockerfile": dockerfile(job.gpus_per_worker > 0)}
+    contents = {f"{job.unique_name}.yaml": text, "Dockerfile": dockerfile(job.gpus_per_worker > 0)}
     for name, content in contents.items():
         (folder / name).write_text(content)
     return [folder / name for name in contents]
@@ -105,7 +105,7 @@ def _policy(job: Job) -> dict[str, Any]:
         "policyTypes": ["Ingress"],
         "ingress": [{"from": [{"podSelector": {"matchLabels": _labels(job)}}]}],
     }
-    about = {"name": job.name, "labels": _labels(job)}
+    about = {"name": job.unique_name, "labels": _labels(job)}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -116,13 +116,13 @@ def _policy(job: Job) -> dict[str, Any]:
 
 def _job(job: Job, image: str, volume: str) -> list[dict[str, Any]]:
     """An Indexed Job: Kubernetes names its pods NAME-0, NAME-1, ... and knows each failed one."""
-    env = _own_env(job, job.name)
+    env = _own_env(job, job.unique_name)
     pod = _pod(job, _container(job, image, "worker", env), volume)
-    pod |= {"subdomain": job.name, "restartPolicy": "Never"}
+    pod |= {"subdomain": job.unique_name, "restartPolicy": "Never"}
     service = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,  # they meet before they are ready
-        "selector": {"job-name": job.name},
+        "selector": {"job-name": job.unique_name},
         "ports": [{"name": "tensorflow", "port": PORT}],
     }
     spec = {
@@ -134,7 +134,7 @@ def _job(job: Job, image: str, volume: str) -> list[dict[str, Any]]:
         "podFailurePolicy": {"rules": [_final_codes("worker")]},
         "template": {"metadata": {"labels": _labels(job)}, "spec": pod},
     }
-    about = {"name": job.name, "labels": _labels(job)}
+    about = {"name": job.unique_name, "labels": _labels(job)}
     return [
         {"apiVersion": "v1", "kind": "Service", "metadata": about, "spec": service},
         {"apiVersion": "batch/v1", "kind": "Job", "metadata": about, "spec": spec},
@@ -159,7 +159,7 @@ def _tfjob(job: Job, image: str, volume: str) -> list[dict[str, Any]]:
         {
             "apiVersion": "kubeflow.org/v1",
             "kind": "TFJob",
-            "metadata": {"name": job.name, "labels": _labels(job)},
+            "metadata": {"name": job.unique_name, "labels": _labels(job)},
             "spec": {"runPolicy": policy, "tfReplicaSpecs": {"Worker": worker}},
         }
     ]
@@ -201,11 +201,15 @@ def _trainjob(job: Job, image: str, volume: str) -> list[dict[str, Any]]:
         "args": command["args"],
         "numNodes": job.workers,
         "resourcesPerNode": command["resources"],
-        "env": _own_env(job, job.name),
+        "env": _own_env(job, job.unique_name),
     }
     version = "trainer.kubeflow.org/v1alpha1"
-    about = {"name": job.name, "labels": _labels(job)}
-    reference = {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": job.name}
+    about = {"name": job.unique_name, "labels": _labels(job)}
+    reference = {
+        "apiGroup": "trainer.kubeflow.org",
+        "kind": "TrainingRuntime",
+        "name": job.unique_name,
+    }
     return [
         {"apiVersion": version, "kind": "TrainingRuntime", "metadata": about, "spec": runtime},
         {
@@ -218,7 +222,7 @@ def _trainjob(job: Job, image: str, volume: str) -> list[dict[str, Any]]:
 
 
 def _labels(job: Job) -> dict[str, str]:
-    return {"app.kubernetes.io/name": job.name, "app.kubernetes.io/part-of": "kerasd2l"}
+    return {"app.kubernetes.io/name": job.unique_name, "app.kubernetes.io/part-of": "kerasd2l"}
 
 
 def _own_env(job: Job, service: str) -> list[dict[str, str]]:

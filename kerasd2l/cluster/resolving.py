@@ -53,11 +53,22 @@ def find(
         try:
             cluster = read(env)
         except ClusterError as error:
+            if str(error).startswith(name):
+                raise
             raise ClusterError(f"{name}: {error}") from error
         if cluster is not None:
-            say(f"{name}: this is {cluster.task}, one of {cluster.size} workers")
+            say(f"{name}: this is {cluster.task}, one of {_counted(cluster)}")
             return cluster
     return None
+
+
+def _counted(cluster: Cluster) -> str:
+    """Say how many train, and how many hold the weights."""
+    servers = len(cluster.spec.get("ps", ()))
+    workers = cluster.size - servers
+    if not servers:
+        return f"{workers} workers"
+    return f"{workers} workers and {servers} parameter server{'s' * (servers > 1)}"
 
 
 def _kubernetes(env: Mapping[str, str]) -> Cluster | None:

@@ -30,6 +30,14 @@ def test_names_are_those_of_schedulers():
     assert job("--out", "/x/-").name == "kerasd2l-train"
 
 
+def test_runs_in_folders_of_one_name_do_not_meet():
+    one, other = job("--out", "runs/a/lenet"), job("--out", "runs/b/lenet")
+    assert one.name == other.name
+    assert one.unique_name != other.unique_name
+    assert one.unique_name == job("--out=./runs/a//lenet").unique_name
+    assert one.unique_name.startswith("kerasd2l-lenet-")
+
+
 def test_resume_stands_once():
     assert job("--out", "x").with_resume() == ("train", "--resume", "lenet", "--out", "x")
     again = job("--resume", "--out", "x")

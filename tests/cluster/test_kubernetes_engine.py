@@ -1,5 +1,8 @@
 """`launch --engine kubernetes`: the manifests. `scripts/check_manifests.py` has them validated."""
 
+import re
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -41,8 +44,8 @@ def environment(entries):
 
 def test_the_pods_of_a_job_find_each_other():
     job, (service, indexed) = manifests("--out", "runs/lenet")
-    name = job.name
-    assert name == "kerasd2l-lenet"
+    name = job.unique_name
+    assert name.startswith("kerasd2l-lenet-")
     pod = pod_of([service, indexed])
     # Kubernetes calls pod 1 of the Job NAME-1, in the domain that is `subdomain`.
     env = environment(pod["containers"][0]["env"])
@@ -66,7 +69,7 @@ def test_the_pods_of_a_trainjob_find_each_other():
     host = f"{trainjob['metadata']['name']}-node-0-2"
     env = environment(trainer["env"])
     found = find({**env, "JOB_COMPLETION_INDEX": "2", "HOSTNAME": host})
-    assert found.address == f"{job.name}-node-0-2.{job.name}:2222"
+    assert found.address == f"{job.unique_name}-node-0-2.{job.unique_name}:2222"
     assert trainer["numNodes"] == runtime["spec"]["mlPolicy"]["numNodes"] == 3
     assert trainer["args"][0] == "train"
     assert pod_of(documents)["containers"][0]["name"] == "node"
@@ -162,8 +165,10 @@ def test_the_command_prints_or_writes(tmp_path):
     assert (tfjob["apiVersion"], tfjob["kind"]) == ("kubeflow.org/v1", "TFJob")
     folder = tmp_path / "deploy"
     written = launch("--image", "r/k:1", "--out-dir", folder, "--", *TRAIN, "--out", "runs/a")
-    assert written.stdout.split() == [str(folder / "kerasd2l-a.yaml"), str(folder / "Dockerfile")]
-    kinds = [d["kind"] for d in yaml.safe_load_all((folder / "kerasd2l-a.yaml").read_text())]
+    manifest, dockerfile = map(Path, written.stdout.split())
+    assert {manifest, dockerfile} == set(folder.iterdir())
+    assert re.fullmatch("kerasd2l-a-[0-9a-f]{6}.yaml", manifest.name)
+    kinds = [d["kind"] for d in yaml.safe_load_all(manifest.read_text())]
     assert kinds == ["NetworkPolicy", "Service", "Job"]
     lines = (folder / "Dockerfile").read_text().splitlines()
     assert lines[1].startswith("FROM python:3") and lines[-1] == 'ENTRYPOINT ["kerasd2l"]'

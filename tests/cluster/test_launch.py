@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from kerasd2l.cli import main
 from kerasd2l.cluster.launch import launch, with_out
 
 HEAD = """
@@ -425,6 +427,23 @@ def test_json_is_one_object_also_of_a_failure(start):
     told = json.loads(stdout)
     assert (code, told["exit_code"], told["worker"]) == (1, 1, 1)
     assert told["error"] == "worker 1 ended with exit code 1. Error: no such data"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--workers", "0"],
+        ["--workers", "2", "--grace", "nan"],
+        ["--workers", "2", "--engine", "slurm", "--ps", "1"],
+        ["--workers", "2", "--engine", "kubernetes"],
+    ],
+)
+def test_json_is_one_object_also_of_a_wrong_option(words):
+    result = CliRunner().invoke(main, ["launch", *words, "--", "train", "lenet", "--json"])
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)
+    assert (told["exit_code"], told["worker"]) == (2, None)
+    assert told["error"] and told["error"] in " ".join(result.stderr.split())
 
 
 def test_json_is_that_of_the_last_attempt(start):

@@ -57,6 +57,21 @@ def test_tf_config_comes_first():
     assert said == ["TF_CONFIG: this is worker 0 (b:1), one of 2 workers"]
 
 
+def test_parameter_servers_are_no_workers():
+    cluster = {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}
+    said = []
+    find(
+        {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 0}})},
+        say=said.append,
+    )
+    assert said == ["TF_CONFIG: this is ps 0 (c:1), one of 2 workers and 1 parameter server"]
+
+
+def test_an_error_names_its_variable_once():
+    with pytest.raises(ClusterError, match=r"^TF_CONFIG is not valid JSON"):
+        find({"TF_CONFIG": "{"})
+
+
 @pytest.mark.parametrize("host", ["work-2", "work-2.work.default.svc.cluster.local"])
 def test_a_pod_of_an_indexed_job(host):
     said = []
@@ -89,7 +104,7 @@ def test_another_step_has_other_ports():
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ({"TF_CONFIG": "{"}, r"^TF_CONFIG: TF_CONFIG is not valid JSON"),
+        ({"TF_CONFIG": "{"}, r"^TF_CONFIG is not valid JSON"),
         (without(POD, "JOB_COMPLETION_INDEX"), r"^Kubernetes: JOB_COMPLETION_INDEX .* not set"),
         (without(POD, JOB_COMPLETION_INDEX="x"), r"JOB_COMPLETION_INDEX must be a whole .*'x'"),
         (without(POD, JOB_COMPLETION_INDEX="3", HOSTNAME="work-3"), r"expected 0 to 2.*index=3"),
