@@ -2,8 +2,9 @@
 """The table of sections in RESULTS.md: where each section lives, and which test covers it.
 
 It is made from the code: recipes and demos state their section, public functions and classes name
-it in their docstring (`Section: "lenet"`), and a test covers what it names. `--write` renews the
-table; without it, a table that differs from the code is an error. tests/test_results.py runs this.
+it in their docstring (`Section: "lenet"`), and a test covers what it names; the few that name most
+of it are told. `--write` renews the table; without it, a table that differs from the code is an
+error. tests/test_results.py runs this.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from kerasd2l.contents import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 _NUMBERS = {section.slug: section.number for section in SECTIONS}
+MOST_TESTS = 3  # a row
 BEGIN, END = "<!-- sections: begin -->", "<!-- sections: end -->"
 _SECTION = re.compile(r"Sections?:\s+((?:\"[\w+./ -]+\"(?:,\s*|\s+and\s+)?)+)")
 
@@ -53,8 +55,8 @@ def table() -> str:
     lines = []
     for section in [s.slug for s in SECTIONS if s.slug in names]:
         wanted = {_word(entry) for entry in names[section] | places[section]}
-        covering = sorted({test for test, words in tests.items() if wanted & words})
-        cells = [sorted(names[section]), sorted(places[section]), [f"`{t}`" for t in covering]]
+        covering = [f"`{test}`" for test in _covering(wanted, tests)]
+        cells = [sorted(names[section]), sorted(places[section]), covering]
         row = [_NUMBERS[section], section, *(", ".join(cell) or "-" for cell in cells)]
         lines.append("| " + " | ".join(row) + " |")
     missing = [f"{s.number} {s.slug}" for s in SECTIONS if s.slug not in names]
@@ -71,6 +73,16 @@ def _word(entry: str) -> str:
     """Return the word that a test of `module.name` uses: the module's for `load`, else the name."""
     *_, module, name = ["", *re.findall(r"\w+", entry)]
     return module if name == "load" else name
+
+
+def _covering(wanted: set[str], tests: dict[str, Counter[str]]) -> list[str]:
+    """Return the `MOST_TESTS` files that name `wanted` most; what many name counts less."""
+    weight = {word: 1 / max(1, sum(word in words for words in tests.values())) for word in wanted}
+    scores = {
+        test: sum(weight[word] * words[word] for word in wanted) for test, words in tests.items()
+    }
+    named = [test for test, score in scores.items() if score]
+    return sorted(sorted(named, key=lambda test: -round(scores[test], 9))[:MOST_TESTS])
 
 
 def uncovered() -> list[str]:
@@ -102,12 +114,12 @@ def _documented():
                         yield section, module.removeprefix("kerasd2l."), node.name
 
 
-def _tests() -> dict[str, set[str]]:
-    """Return for each test file the identifiers and words of strings that it contains."""
+def _tests() -> dict[str, Counter[str]]:
+    """Return for each test file how often it has each identifier, and each word of its strings."""
     found = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         if path.name != "test_recipes.py":  # it covers every recipe, and so tells nothing here
-            found[str(path.relative_to(ROOT))] = set(re.findall(r"\w+", path.read_text("utf8")))
+            found[str(path.relative_to(ROOT))] = Counter(re.findall(r"\w+", path.read_text("utf8")))
     return found
 
 
