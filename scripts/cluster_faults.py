@@ -148,7 +148,7 @@ def difference(one: Path, other: Path) -> float:
 @click.option("--epochs", type=click.IntRange(min=3), default=30, show_default=True)
 @click.option("--timeout", type=float, default=20.0, help="--rendezvous-timeout of the workers.")
 def main(rounds: int, faults: tuple[str, ...], epochs: int, timeout: float) -> None:
-    """Do ROUNDS of each fault, and print a row for each kind."""
+    """Do ROUNDS of each fault in turns, and print a row for each kind."""
     words = [*TRAIN, "--epochs", str(epochs), "--rendezvous-timeout", str(timeout)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -156,23 +156,32 @@ def main(rounds: int, faults: tuple[str, ...], epochs: int, timeout: float) -> N
         codes = whole.ended([0, 1], 600.0)
         if codes != {0: 0, 1: 0}:
             raise click.ClickException(f"the run without faults ended with {codes}")
-        for fault in faults or FAULTS:
-            done = []
+        done: dict[str, list[dict[str, Any]]] = {fault: [] for fault in faults or FAULTS}
+        try:
             for _ in range(rounds):
-                one = one_round(fault, folder, words, epochs)
-                one["difference"] = difference(folder / "whole", one["out"])
-                done.append(one)
-                click.echo(f"{fault}: {one}", err=True)
-            seconds = [one["seconds"] for one in done]
-            last = max(one["seconds_to_end"] for one in done)
-            ends = {json.dumps(one["codes"]) for one in done}
-            click.echo(
-                f"{fault}: {rounds} rounds, exit codes {' or '.join(sorted(ends))}, "
-                f"error after {statistics.median(seconds):.1f} s (at most {max(seconds):.1f}), end "
-                f"after {last:.1f} s at most, named in "
-                f"{sum(one['named'] for one in done)}, hung {sum(one['hung'] for one in done)}, "
-                f"weights differ by {max(one['difference'] for one in done):g}"
-            )
+                for fault, ends in done.items():
+                    one = one_round(fault, folder, words, epochs)
+                    one["difference"] = difference(folder / "whole", one["out"])
+                    ends.append(one)
+                    click.echo(f"{fault}: {one}", err=True)
+        finally:  # also of those that were done before Ctrl-C
+            for fault, ends in done.items():
+                if ends:
+                    click.echo(row(fault, ends))
+
+
+def row(fault: str, done: list[dict[str, Any]]) -> str:
+    """Say what the rounds of one fault have in common."""
+    seconds = [one["seconds"] for one in done]
+    last = max(one["seconds_to_end"] for one in done)
+    codes = {json.dumps(one["codes"]) for one in done}
+    return (
+        f"{fault}: {len(done)} rounds, exit codes {' or '.join(sorted(codes))}, "
+        f"error after {statistics.median(seconds):.1f} s (at most {max(seconds):.1f}), end "
+        f"after {last:.1f} s at most, named in "
+        f"{sum(one['named'] for one in done)}, hung {sum(one['hung'] for one in done)}, "
+        f"weights differ by {max(one['difference'] for one in done):g}"
+    )
 
 
 if __name__ == "__main__":
