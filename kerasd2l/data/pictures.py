@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasd2l._lazy import lazy
-from kerasd2l.data import pipeline
 from kerasd2l.data.source import DataError
 from kerasd2l.pixels import decode_image
 
@@ -79,26 +78,23 @@ def _reason(error: tf.errors.OpError, content: bytes) -> str:
     return f"truncated or damaged, {len(content)} bytes ({line})"
 
 
-def fit(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Stretch a picture to (height, width), bilinear with antialias, in whole grey levels.
-
-    An exported model resizes without rounding: at most half a level (0.002) away.
-    """
-    if pixels.shape[:2] == size:
-        return pixels
-    scaled = np.asarray(pipeline.scale_images(pixels[None], size))[0]
-    return np.rint(scaled * 255).astype(np.uint8)
-
-
 def stretch(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Stretch a picture to (height, width) as `fit` does, by Pillow: quicker on large ones.
+    """Stretch a picture to (height, width) by Pillow, bilinear with antialias.
 
     At most a grey level (0.004) away from an exported model, which resizes without rounding.
+
+    Args:
+        pixels: (h, w, 1 or 3) uint8.
+        size: (height, width).
+
+    Returns:
+        (height, width, 1 or 3) uint8.
     """
     if pixels.shape[:2] == size:
         return pixels
-    picture = Image.fromarray(pixels)
-    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    scaled = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+    return scaled.reshape(*size, pixels.shape[-1])
 
 
 def in_threads(function: Callable, items: Iterable) -> Iterator:

@@ -190,7 +190,7 @@ class _Reading:
             example = source[place]
             pixels = np.asarray(example[self.key])[..., : self.shape[2]]
             if pixels.shape != self.shape:
-                pixels = pictures.fit(pixels, self.shape[:2])
+                pixels = pictures.stretch(pixels, self.shape[:2])
             return pixels, self.number[int(example[self.label])]
 
         store = decoded.Decoded(
@@ -298,7 +298,7 @@ def _arrays(
         if pixels.shape[-1] not in (1, 3):
             pixels = pixels[..., :3]
         if size is not None:
-            pixels = pictures.fit(pixels, size)
+            pixels = pictures.stretch(pixels, size)
         rows.append((place, pixels, int(example[label])))
     rows.sort(key=lambda row: row[0])  # stable: sets without an id stay as they are
     shapes = {pixels.shape for _, pixels, _ in rows}

@@ -238,13 +238,16 @@ def test_pixels_are_those_of_an_exported_model(mode, kind, channels):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_stretched_pixels_are_those_of_an_exported_model_to_half_a_level():
+@pytest.mark.parametrize("channels", [1, 3])
+def test_stretched_pixels_are_those_of_an_exported_model_to_a_level(channels):
     from kerasd2l.endpoints import resize_and_scale
 
-    pixels = pictures.decode(encoded(size=(70, 30)), "x")
+    pixels = pictures.decode(encoded(size=(70, 30)), "x", channels)
     for size in ((16, 16), (96, 64)):
         expected = resize_and_scale(*size)(pixels).numpy()
-        np.testing.assert_allclose(pictures.fit(pixels, size) / 255.0, expected, atol=0.0021)
+        found = pictures.stretch(pixels, size)
+        assert (found.shape, found.dtype) == ((*size, channels), np.uint8)
+        np.testing.assert_allclose(found / 255.0, expected, atol=0.004)
 
 
 def test_shapes_are_ten_balanced_classes_and_always_the_same():

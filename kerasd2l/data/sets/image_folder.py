@@ -169,7 +169,7 @@ class Reader:
         except pictures.BrokenPicture as error:
             return error
         if self.arrays is not None:
-            self.arrays[place] = pictures.fit(pixels, self.size)
+            self.arrays[place] = pictures.stretch(pixels, self.size)
         return None
 
     def decode(self, path: Path) -> np.ndarray:
@@ -221,7 +221,7 @@ class Reader:
         found, whole = [], np.ones(len(names), bool)
         for place, path in enumerate(Path(os.fsdecode(name)) for name in names):
             try:
-                found.append(pictures.fit(self.decode(path), self.size))
+                found.append(pictures.stretch(self.decode(path), self.size))
             except pictures.BrokenPicture as error:
                 if skipped is None:
                     raise DataError(f"{error}. {_WAYS}") from error
