@@ -20,7 +20,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -296,6 +295,8 @@ def _as_now(config: dict[str, Any]) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes: this library, TensorFlow, Keras, numpy."""
+    from importlib import metadata  # half of the time that `kerasd2l --help` took
+
     found = {}
     for name in ("kerasd2l", "tensorflow", "keras", "numpy"):
         try:

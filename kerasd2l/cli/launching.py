@@ -7,14 +7,19 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from kerasd2l._lazy import lazy
 from kerasd2l.cli.console import HomePath, parse_settings, print_json, usage_error
 from kerasd2l.cli.program import Verb, say
-from kerasd2l.cluster.jobs import EngineError, Job, train_job
+
+if TYPE_CHECKING:
+    from kerasd2l.cluster import jobs
+else:
+    jobs = lazy("kerasd2l.cluster.jobs")
 
 ENGINES = ("local", "ray", "slurm", "kubernetes")
 KINDS = ("job", "tfjob", "trainjob")
@@ -180,10 +185,10 @@ def _local(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
         raise click.ClickException(str(error)) from error
 
 
-def _job(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> Job:
+def _job(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> jobs.Job:
     numbers = {name: options[name] for name in ("gpus_per_worker", "max_restarts")}
     try:
-        return train_job(command, workers=workers, **numbers)
+        return jobs.train_job(command, workers=workers, **numbers)
     except ValueError as error:
         raise usage_error(error, "COMMAND") from error
 
@@ -202,7 +207,7 @@ def _ray(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> int
         return ray.launch(job, env=passed_on, **chosen)
     except ray.ExtraMissing as error:
         raise usage_error(error, "--engine") from error
-    except (EngineError, ValueError, OSError) as error:
+    except (jobs.EngineError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -224,7 +229,7 @@ def _slurm(command: tuple[str, ...], workers: int, options: dict[str, Any]) -> i
         return 0
     try:
         number, code = slurm.submit(text, job)
-    except (EngineError, ValueError, OSError) as error:
+    except (jobs.EngineError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(number)
     say(
@@ -255,7 +260,7 @@ def _kubernetes(command: tuple[str, ...], workers: int, options: dict[str, Any])
             click.echo(path)
     except ValueError as error:
         raise usage_error(error) from error
-    except (EngineError, OSError) as error:
+    except (jobs.EngineError, OSError) as error:
         raise click.ClickException(str(error)) from error
     say(f"launch: apply it with: kubectl apply -f {options['out_dir']}/{job.unique_name}.yaml")
     return 0

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from kerasd2l import contents, finding
 from kerasd2l.contents import Section
@@ -76,6 +74,9 @@ def describe(entry: Entry) -> dict[str, str | None]:
 
 def print_table(rows: Sequence[dict[str, str | None]]) -> None:
     """Print rows under the headings of their chapters."""
+    from rich.console import Console
+    from rich.table import Table
+
     widths = {c: max(len(c), *(len(row[c] or "-") for row in rows)) for c in COLUMNS}
     # Where nobody looks at a screen, a line is a line however long.
     wide = None if sys.stdout.isatty() else sum(widths.values()) + 2 * len(widths)
