@@ -115,7 +115,10 @@ def one_round(fault: str, folder: Path, words: list[str], epochs: int) -> dict[s
         end = time.monotonic()
     log = workers.logs[0 if number is None else survivors[0]].read_text(errors="replace")
     named = any(addresses[rank] in line for line in log.splitlines() if line.startswith("Error"))
-    if fault != "late-worker":
+    if fault == "late-worker":
+        if ends != {0: 0, 1: 0}:
+            raise click.ClickException(f"{fault}: it ended with {ends}: {workers.logs}")
+    else:
         resume = ["--resume"] if (out / "config.json").exists() else []
         again = Workers(out, free_addresses(), [*words, *resume])
         codes = again.ended([0, 1], 600.0)
@@ -146,7 +149,13 @@ def difference(one: Path, other: Path) -> float:
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--fault", "faults", multiple=True, type=click.Choice(list(FAULTS)))
 @click.option("--epochs", type=click.IntRange(min=3), default=30, show_default=True)
-@click.option("--timeout", type=float, default=20.0, help="--rendezvous-timeout of the workers.")
+@click.option(
+    "--timeout",
+    type=float,
+    default=20.0,
+    show_default=True,
+    help="--rendezvous-timeout of the workers; a busy machine takes as long to import TensorFlow.",
+)
 def main(rounds: int, faults: tuple[str, ...], epochs: int, timeout: float) -> None:
     """Do ROUNDS of each fault in turns, and print a row for each kind."""
     words = [*TRAIN, "--epochs", str(epochs), "--rendezvous-timeout", str(timeout)]

@@ -45,10 +45,10 @@ def words_of(way: str) -> tuple[list[str], list[str]]:
     return [*train, "launch", "--engine", kind, "--workers", number, *wait, "--", "train"], []
 
 
-def trained(way: str, recipe: str, folder: Path) -> dict[str, Any]:
+def trained(way: str, recipe: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train a recipe; return its weights, losses and seconds, or what went wrong."""
     before, after = words_of(way)
-    words = [*before, *RECIPES[recipe].split(), "--data", "builtin", "--seed", "1"]
+    words = [*before, *RECIPES[recipe].split(), "--data", "builtin", "--seed", str(seed)]
     words += ["--out", str(folder), *after]
     begin = time.monotonic()
     process = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -80,18 +80,19 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 @click.command()
 @click.option("--ways", default="mirrored-2,mirrored-4,local-2,local-3", show_default=True)
 @click.option("--recipes", default=",".join(RECIPES), show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the runs are left.")
-def main(ways: str, recipes: str, folder: Path | None) -> None:
+def main(ways: str, recipes: str, seed: int, folder: Path | None) -> None:
     """Print one JSON object a line; exit code 1 where something differs or fails."""
     fine = True
     with tempfile.TemporaryDirectory() as scratch:
         root = folder or Path(scratch)
         for recipe in recipes.split(","):
-            one = trained("one", recipe, root / f"{recipe}-one")
+            one = trained("one", recipe, seed, root / f"{recipe}-one")
             if "failed" in one:
                 raise click.ClickException(f"{recipe} on one device: {one['failed']}")
             for way in ways.split(","):
-                found = compare(one, trained(way, recipe, root / f"{recipe}-{way}"))
+                found = compare(one, trained(way, recipe, seed, root / f"{recipe}-{way}"))
                 fine &= found["ok"]
                 click.echo(json.dumps({"recipe": recipe, "way": way, **found}))
     sys.exit(0 if fine else 1)
