@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import keras
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from kerasd2l.export import check
 from kerasd2l.testing.elsewhere import without_this_library
@@ -58,10 +60,28 @@ def pytest_collection_finish():
     gc.set_threshold(100_000, 50, 1000)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def same_state():
+    """A file of tests begins with the same random numbers, and without kernels of those before."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def same_seed():
-    """A test begins with the same random numbers whichever tests its process ran before."""
-    keras.utils.set_random_seed(0)
+    """A test begins with the same random numbers whichever tests its process ran before.
+
+    TensorFlow's own `set_seed` forgets all kernels, too, for the sake of random operations that
+    keep a state, of which nothing here has any: a graph that a file of tests shares would be made
+    ready anew in every test, for up to a second.
+    """
+
+    def set_seed(seed):
+        state = context.context()
+        state._seed, state._rng = seed, random.Random(seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.random, "set_seed", set_seed)
+        keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="module", autouse=True)

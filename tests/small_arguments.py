@@ -180,6 +180,7 @@ SMALL_ARGUMENTS = {
         "num_heads": 2,
         "num_layers": 1,
         "dropout_rate": 0,
+        "max_len": 32,
     },
     "recurrent_neural_networks/rnn_lm": {"num_hiddens": 16, "num_steps": 6},
     "attention_mechanisms/transformer": {

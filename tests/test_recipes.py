@@ -26,11 +26,9 @@ DEMOS = [name for name, entry in ENTRIES.items() if entry.kind == "demo"]
 # One of a kind: what a way of training has that others have not.
 WAYS_OF_TRAINING = {
     "computer_vision/neural_style": "a picture as the variable, a fit of its own",
-    "computer_vision/train_with_data_aug": "pictures changed at random",
-    "convolutional_modern/batch_norm_lenet": "statistics of the whole batch",
+    "computer_vision/train_with_data_aug": "pictures changed at random, batch normalisation",
     "multilayer_perceptrons/dropout_mlp": "random numbers in the model",
     "multilayer_perceptrons/house_prices": "a fit of its own, in folds",
-    "multilayer_perceptrons/weight_decay": "a loss of the weights",
     "lessons/diabetes": "two classes from a table",
     "recurrent_neural_networks/rnn_lm": "a state carried from batch to batch",
     "recurrent_modern/seq2seq_gru": "a subclassed model, weights of examples",

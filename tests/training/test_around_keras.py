@@ -3,6 +3,8 @@
 Each test fails when Keras goes another way, even if the name is still there.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -13,13 +15,12 @@ from kerasd2l.training import around_keras, loop
 from kerasd2l.training.around_keras import replaced
 
 
-@pytest.fixture
-def counted(monkeypatch):
-    """Count the calls of what takes the place of a name of Keras."""
+def counting(patch):
+    """Count the calls of what takes the place of a name of Keras; return the counts."""
     calls = {}
     before = around_keras.replaced
 
-    def counting(owner, name, wrap):
+    def count(owner, name, wrap):
         def wrap_and_count(original):
             inner = wrap(original)
 
@@ -31,46 +32,65 @@ def counted(monkeypatch):
 
         return before(owner, name, wrap_and_count)
 
-    monkeypatch.setattr(around_keras, "replaced", counting)
+    patch.setattr(around_keras, "replaced", count)
     return calls
 
 
-def test_keras_goes_through_everything_that_is_replaced(counted):
+def rows():
+    """Return one batch to train, which two replicas halve; nothing to evaluate."""
+    return dataclasses.replace(small.data(train=8), test=None)
+
+
+@pytest.fixture(scope="module")
+def one():
+    """Training on one device: the history."""
+    return small.train(small.pictures, rows(), epochs=1)[1]
+
+
+def test_keras_goes_through_everything_that_is_replaced_and_it_comes_back(monkeypatch):
     """Traced once for each of two replicas."""
-    small.train(small.pictures, small.data(), replicas=2, epochs=1)
+    before = keras.src.backend.nn._compute_moments_sync
+    scale = keras.src.losses.loss.scale_loss_for_distribution
+    counted = counting(monkeypatch)
+    model, _ = small.train(small.pictures, small.data(), replicas=2, epochs=1)
     names = ("compute_loss", "apply", "_all_reduce_sum_gradients", "_compute_moments_sync")
     for name in (*names, "scale_loss_for_distribution", "unscale_loss_for_distribution"):
         assert counted[name] >= 2, f"Keras {keras.__version__} goes around {name}"
 
+    assert keras.src.backend.nn._compute_moments_sync is before
+    assert keras.src.losses.loss.scale_loss_for_distribution is scale
+    assert not {"apply", "_all_reduce_sum_gradients"} & set(vars(model.optimizer))
+    assert "compute_loss" not in vars(model)
+    norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
+    assert [norm.synchronized for norm in norms] == [False]
+
 
 def test_keras_goes_through_compute_loss():
     """Without it, a short last batch would count as if its pieces were equal."""
-    one, _ = small.train(lambda: small.pictures(batch_norm=False), small.data(train=5), epochs=1)
+    data = dataclasses.replace(small.data(train=5), test=None)
+    one, _ = small.train(lambda: small.pictures(batch_norm=False), data, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(around_keras.FairShare, "_in_step", lambda self: False)
-        two, _ = small.train(
-            lambda: small.pictures(batch_norm=False), small.data(train=5), epochs=1, replicas=2
-        )
+        two, _ = small.train(lambda: small.pictures(batch_norm=False), data, epochs=1, replicas=2)
     assert small.difference(one, two) > 1e-4, "2 and 3 of 5 examples"
 
 
 @pytest.mark.parametrize("name", ["_unscaled", "_shown"])
-def test_keras_scales_losses_by_these_names(name):
+def test_keras_scales_losses_by_these_names(one, name):
     """Left to Keras, the loss of two replicas would be half, or twice, of what it is."""
-    _, expected = small.train(small.pictures, small.data(), epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(around_keras.FairShare, name, lambda self, original: original)
-        _, history = small.train(small.pictures, small.data(), epochs=1, replicas=2)
-    assert abs(history[0]["train_loss"] - expected[0]["train_loss"]) > 0.1
+        _, history = small.train(small.pictures, rows(), epochs=1, replicas=2)
+    assert abs(history[0]["train_loss"] - one[0]["train_loss"]) > 0.1
 
 
 def test_keras_adds_gradients_once():
     """Keras would add what is summed already: a step would be twice as long."""
     make = lambda: small.pictures(batch_norm=False, optimizer=keras.optimizers.SGD(0.1))  # noqa: E731
-    one, _ = small.train(make, small.data(train=8), epochs=1)
+    one, _ = small.train(make, rows(), epochs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(around_keras, "_as_they_are", lambda original: original)
-        two, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
+        two, _ = small.train(make, rows(), epochs=1, replicas=2)
     assert small.difference(one, two) > 1e-3
 
 
@@ -78,13 +98,13 @@ def test_keras_adds_gradients_before_it_clips():
     """Each replica's own gradient is longer than theirs together: clipped alone it counts less."""
     optimizer = lambda: keras.optimizers.SGD(1.0, global_clipnorm=0.05)  # noqa: E731
     make = lambda: small.pictures(batch_norm=False, optimizer=optimizer())  # noqa: E731
-    one, _ = small.train(make, small.data(train=8), epochs=1)
-    two, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
+    one, _ = small.train(make, rows(), epochs=1)
+    two, _ = small.train(make, rows(), epochs=1, replicas=2)
     assert small.difference(one, two) < 1e-6
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(around_keras.FairShare, "_apply_sum", lambda self, apply: apply)
         patch.setattr(around_keras, "_as_they_are", lambda original: original)
-        clipped_first, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
+        clipped_first, _ = small.train(make, rows(), epochs=1, replicas=2)
     assert small.difference(one, clipped_first) > 1e-3
 
 
@@ -98,11 +118,11 @@ def test_keras_takes_our_moments():
         logits = keras.layers.Dense(small.CLASSES)(keras.layers.Flatten()(x))
         return small.compiled(keras.Model(inputs, logits), optimizer=keras.optimizers.SGD(0.1))
 
-    one, _ = small.train(make, small.data(train=8), epochs=1)
-    two, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
+    one, _ = small.train(make, rows(), epochs=1)
+    two, _ = small.train(make, rows(), epochs=1, replicas=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(around_keras, "_two_pass_moments", lambda original: original)
-        keras_own, _ = small.train(make, small.data(train=8), epochs=1, replicas=2)
+        keras_own, _ = small.train(make, rows(), epochs=1, replicas=2)
     ours = small.difference(one, two)
     assert small.difference(one, keras_own) > 10 * max(ours, 1e-4)
 
@@ -128,21 +148,10 @@ def test_additions_of_workers_are_not_lost():
     assert "assign_add" not in vars(keras.src.backend.Variable)
 
 
-def test_everything_comes_back():
-    before = keras.src.backend.nn._compute_moments_sync
-    scale = keras.src.losses.loss.scale_loss_for_distribution
-    model, _ = small.train(small.pictures, small.data(), replicas=2, epochs=1)
-    assert keras.src.backend.nn._compute_moments_sync is before
-    assert keras.src.losses.loss.scale_loss_for_distribution is scale
-    assert not {"apply", "_all_reduce_sum_gradients"} & set(vars(model.optimizer))
-    assert "compute_loss" not in vars(model)
-    norms = [v for v in model.layers if isinstance(v, keras.layers.BatchNormalization)]
-    assert [norm.synchronized for norm in norms] == [False]
-
-
-def test_one_device_replaces_nothing(counted):
+def test_one_device_replaces_nothing(monkeypatch):
+    counted = counting(monkeypatch)
     model = small.pictures()
-    loop.train(model, small.data(), epochs=1)
+    loop.train(model, rows(), epochs=1)
     assert not counted
 
 
