@@ -6,6 +6,8 @@ of some files (an animated WebP, a palette BMP), more than they should.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kerasd2l._lazy import lazy
@@ -42,15 +44,26 @@ def decode_image(encoded: tf.Tensor, channels: int, *, background: int = 0) -> t
         tf.errors.InvalidArgumentError: the bytes are no such image, or it has more than 16
             megapixels (16,777,216 pixels).
     """
-    with tf.device("CPU:0"):  # no way to a GPU and back for each of these small numbers
-        image = _decode(encoded)
-        shown = _without_alpha(image, background)
-        is_grey = tf.equal(tf.shape(shown)[-1], 1)
-        if channels == 1:
-            shown = tf.cond(is_grey, lambda: shown, lambda: _grey(shown))
-        else:
-            shown = tf.cond(is_grey, lambda: tf.tile(shown, [1, 1, 3]), lambda: shown)
-        return tf.ensure_shape(shown, (None, None, channels))
+    return _decoder(channels, background)(encoded)
+
+
+@functools.cache
+def _decoder(channels: int, background: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the decoder as a function of TensorFlow: its six formats are traced once a process."""
+
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
+        with tf.device("CPU:0"):  # no way to a GPU and back for each of these small numbers
+            image = _decode(encoded)
+            shown = _without_alpha(image, background)
+            is_grey = tf.equal(tf.shape(shown)[-1], 1)
+            if channels == 1:
+                shown = tf.cond(is_grey, lambda: shown, lambda: _grey(shown))
+            else:
+                shown = tf.cond(is_grey, lambda: tf.tile(shown, [1, 1, 3]), lambda: shown)
+            return tf.ensure_shape(shown, (None, None, channels))
+
+    signature = [tf.TensorSpec((), tf.string)]
+    return tf.function(decode, input_signature=signature, autograph=False)
 
 
 def _decode(encoded: tf.Tensor) -> tf.Tensor:

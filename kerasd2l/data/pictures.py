@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +46,7 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
     """
     try:
         with tf.device("CPU:0"):
-            pixels = _decoder(channels)(tf.constant(content)).numpy()
+            pixels = decode_image(tf.constant(content), channels).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise BrokenPicture(f"{name} is no whole picture: {_reason(error, content)}") from error
     height, width = pixels.shape[:2]
@@ -56,16 +55,6 @@ def decode(content: bytes, name: str, channels: int = 3) -> np.ndarray:
             f"{name} has {height} x {width} pixels; expected at least {LEAST} x {LEAST}"
         )
     return pixels
-
-
-@functools.cache
-def _decoder(channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return the decoder as a graph, made once."""
-    return tf.function(
-        lambda encoded: decode_image(encoded, channels),
-        input_signature=[tf.TensorSpec((), tf.string)],
-        autograph=False,
-    )
 
 
 def _reason(error: tf.errors.OpError, content: bytes) -> str:
