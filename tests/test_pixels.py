@@ -285,7 +285,7 @@ def test_a_picture_that_is_cut_or_changed_is_read_or_refused_by_both(kind, serve
                 np.testing.assert_array_equal(pictures.decode(bytes(changed), "x"), pixels)
 
 
-def png(pixels):
+def written(pixels):
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
@@ -295,13 +295,13 @@ def test_every_grey_is_pillows():
     step = np.arange(0, 256, 3, dtype=np.uint8)
     colours = np.stack(np.meshgrid(step, step, step, indexing="ij"), -1).reshape(-1, 86, 3)
     expected = np.asarray(Image.fromarray(colours).convert("L"))
-    np.testing.assert_array_equal(decode_image(png(colours), 1)[..., 0], expected)
+    np.testing.assert_array_equal(decode_image(written(colours), 1)[..., 0], expected)
 
 
 @pytest.mark.parametrize("background", [0, 77, 255])
 def test_every_blend_is_rounded_once(background):
     grey, alpha = np.meshgrid(*[np.arange(256, dtype=np.uint8)] * 2, indexing="ij")
-    found = decode_image(png(np.stack([grey] * 3 + [alpha], -1)), 3, background=background)
+    found = decode_image(written(np.stack([grey] * 3 + [alpha], -1)), 3, background=background)
     opaque = alpha.astype(np.int64)
     expected = (grey * opaque + background * (255 - opaque) + 127) // 255
     np.testing.assert_array_equal(found[..., 0], expected)
