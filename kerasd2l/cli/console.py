@@ -37,14 +37,18 @@ class _Talk(logging.Handler):
 @contextlib.contextmanager
 def _talk() -> Iterator[None]:
     logger, talk = logging.getLogger("kerasd2l"), _Talk()
-    before = logger.level
+    before = logger.level, logger.propagate
     logger.addHandler(talk)
     logger.setLevel(logging.INFO)
+    # A library that logs without a logger of its own (`logging.info`) gives the root one a handler
+    # that writes to stderr, too: each line would be said twice.
+    logger.propagate = False
     try:
         yield
     finally:
         logger.removeHandler(talk)
-        logger.setLevel(before)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 def print_json(content: Any) -> None:
