@@ -100,13 +100,7 @@ def _blend(colour: tf.Tensor, alpha: tf.Tensor, background: int) -> tf.Tensor:
     """Lay pixels over a grey level; 255 * 255 + 127 fits in 16 bits."""
     colour, alpha = tf.cast(colour, tf.uint16), tf.cast(alpha, tf.uint16)
     behind = tf.constant(background, tf.uint16) * (tf.constant(255, tf.uint16) - alpha)
-    total = colour * alpha + behind + 127
-    # total // 255, of numbers below 65,535: a division of integers takes five times as long
-    return tf.cast(_shift(total + 1 + _shift(total)), tf.uint8)
-
-
-def _shift(numbers: tf.Tensor) -> tf.Tensor:
-    return tf.bitwise.right_shift(numbers, tf.constant(8, tf.uint16))
+    return tf.cast((colour * alpha + behind + 127) // 255, tf.uint8)
 
 
 def _grey(colour: tf.Tensor) -> tf.Tensor:

@@ -295,7 +295,7 @@ def _as_now(config: dict[str, Any]) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of what computes: this library, TensorFlow, Keras, numpy."""
-    from importlib import metadata  # half of the time that `kerasd2l --help` took
+    from importlib import metadata  # slow to import, and most verbs do not ask
 
     found = {}
     for name in ("kerasd2l", "tensorflow", "keras", "numpy"):

@@ -3,8 +3,8 @@
 
 Photographs are written as JPEG files into a folder, which is read as a set that is larger than
 memory. In turns: TensorFlow's own decoder in a bare pipeline (the floor), reading a whole epoch
-without training, and training a small network. What training holds in memory is told beside what
-the decoded set would take.
+without training (both with the tuning of tf.data, which training does without), and training a
+small network. What training holds in memory is told beside what the decoded set would take.
 
     scripts/benchmark_streaming.py --pictures 2000 --rounds 5
 """
@@ -12,12 +12,14 @@ the decoded set would take.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
 
 import click
 from benchmark import _alternate, _loop_timer
+from serving_process import resident
 
 from kerasd2l.cli import use_tensorflow
 
@@ -56,7 +58,7 @@ def main(pictures: int, batch_size: int, rounds: int) -> None:
             "reading": lambda number: seconds(data.epoch(number)),
             "training": _loop_timer(model, data, None),
         }
-        before = resident()
+        before = resident(os.getpid())
         medians = _alternate(timers, rounds)
     rates = {name: round(len(files) / spent, 1) for name, spent in medians.items()}
     found = {
@@ -65,7 +67,7 @@ def main(pictures: int, batch_size: int, rounds: int) -> None:
         "training / reading": round(rates["training"] / rates["reading"], 3),
         "training / decoder": round(rates["training"] / rates["decoder"], 3),
         "decoded_megabytes": round(content / 1e6),
-        "more_memory_after_all_epochs_megabytes": round((resident() - before) / 1e6),
+        "more_memory_after_all_epochs_megabytes": round(resident(os.getpid()) - before),
     }
     click.echo(json.dumps(found))
 
@@ -107,12 +109,6 @@ def seconds(dataset) -> float:
     for _ in dataset:
         pass
     return time.perf_counter() - begin
-
-
-def resident() -> int:
-    """Return this process' resident memory in bytes."""
-    pages = Path("/proc/self/statm").read_text().split()[1]
-    return int(pages) * 4096
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def words(folder, out, *more):
     return [*train, "--epochs", 2, "--out", out, *more]
 
 
-def test_a_truncated_jpeg_is_named_or_skipped_and_counted(folder, tmp_path):
+def test_a_truncated_jpeg_is_named_or_skipped_and_counted(folder, tmp_path, caplog):
     cut(folder / "dark" / "3.jpg")
     out = tmp_path / "run"
     message = failure(1, *words(folder, out))
@@ -66,6 +66,7 @@ def test_a_truncated_jpeg_is_named_or_skipped_and_counted(folder, tmp_path):
     assert summary["skipped_pictures"] == 1
     assert sum(summary["examples"].values()) == 19
     assert done.stderr.count("1 of 20 pictures") == 1 and "dark/3.jpg" in done.stderr
+    assert not caplog.text, "said once: the handlers of the root logger do not get it, too"
     assert json.loads((out / "summary.json").read_text())["skipped_pictures"] == 1
     assert json.loads((out / "assets.json").read_text())["skipped_pictures"] == ["dark/3.jpg"]
 

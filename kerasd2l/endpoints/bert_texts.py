@@ -134,7 +134,7 @@ def _between_signs(texts: Sequence[tf.RaggedTensor], start: Any, end: Any) -> tf
 
 def _first(some: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
     """Return the first items of each row, as many as its length says."""
-    # on the flat items: `ragged < lengths` is a graph of a thousand operations
+    # on the flat items: `ragged < lengths` is a graph of hundreds of operations
     rows = some.value_rowids()
     place = tf.range(tf.size(rows, tf.int64)) - tf.gather(some.row_starts(), rows)
     keep = place < tf.gather(tf.cast(lengths, tf.int64), rows)
