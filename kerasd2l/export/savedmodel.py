@@ -226,21 +226,23 @@ def _write_archive(
 
     The examples of those in `tried` are put to the model, which may refuse them.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    signatures = {}
+    module, signatures = tf.Module(), {}
+    module.resources, module.weights = _tables(model), []
+    functions: dict[str, Any] = {}
     for endpoint in endpoints:
         built = endpoint.build(model, assets)
         if not isinstance(built, ServingFunction):
             built = ServingFunction(built)
-        for resource in built.resources:
-            archive.track(resource)
+        module.resources += built.resources
         specs = [
             tf.TensorSpec(spec.shape, spec.dtype, name=key)
             for key, spec in endpoint.signature.items()
         ]
-        graph = archive.add_endpoint(endpoint.name, _named(endpoint, built), specs)
-        outputs = graph.get_concrete_function().structured_outputs
+        function = tf.function(_named(endpoint, built), input_signature=specs, autograph=False)
+        graph = function.get_concrete_function()
+        # Defaults are in the tf.function, which TensorFlow traces once more to save it.
+        functions[endpoint.name] = function if built.defaults else graph
+        module.weights += graph.variables
         if endpoint.name in tried:
             _try(endpoint, graph)
         signatures[endpoint.name] = {
@@ -249,16 +251,25 @@ def _write_archive(
                 | ({"default": built.defaults[spec.name]} if spec.name in built.defaults else {})
                 for spec in specs
             },
-            "outputs": {key: _describe(value) for key, value in outputs.items()},
+            "outputs": {
+                key: _describe(value) for key, value in graph.structured_outputs.items()
+            },
         }
     try:
-        archive.write_out(str(folder), verbose=False)
+        tf.saved_model.save(module, str(folder), signatures=functions)
     except tf.errors.OpError as error:  # of the disk: TensorFlow has no OSError
         reason = (error.message or str(error)).splitlines()[0].rpartition("}} ")[2]
         raise SavedModelError(f"cannot write the export: {reason}") from error
     for part in ("assets", "assets.extra"):
         (folder / part).mkdir(exist_ok=True)
     return signatures
+
+
+def _tables(model: keras.Model) -> list[Any]:
+    """Return the lookup tables and other resources of TensorFlow in a model's layers."""
+    kind = tf.saved_model.experimental.TrackableResource
+    parts = tf.train.TrackableView(model).descendants()
+    return [part for part in parts if isinstance(part, kind)]
 
 
 def _try(endpoint: Endpoint, graph: Callable[..., Any]) -> None:
