@@ -98,7 +98,12 @@ class BERTTexts:
             kept = [mine, tf.minimum(lens[1], room - mine)]
         begins = [_first(some, length) for some, length in zip(begins, kept, strict=True)]
         tokens = [_first(some, length) for some, length in zip(tokens, kept, strict=True)]
-        number = [tf.reduce_sum(tf.cast(some, tf.int32), axis=1) for some in begins]
+        number = [
+            tf.math.unsorted_segment_sum(
+                tf.cast(some.values, tf.int32), some.value_rowids(), some.nrows()
+            )
+            for some in begins
+        ]
         read = [_first(some, length) for some, length in zip(words, number, strict=True)]
         ids = self.table.numbers(_between_signs(tokens, *SIGNS[2:]))
         valid = tf.cast(ids.row_lengths(), tf.int32)
@@ -125,11 +130,21 @@ def _begins(pieces: tf.RaggedTensor) -> tf.Tensor:
 
 def _between_signs(texts: Sequence[tf.RaggedTensor], start: Any, end: Any) -> tf.RaggedTensor:
     """Return `start` first `end`, or `start` first `end` second `end`, row by row."""
-    several = [tf.shape(texts[0].row_lengths())[0], 1]
-    row = [tf.fill(several, start)]
+    # on the flat items, as in `_first`: each with its row, then sorted by row
+    number = texts[0].nrows()
+    each = tf.range(number)
+    values, rows = [tf.repeat(start, number)], [each]
     for some in texts:
-        row += [some, tf.fill(several, end)]
-    return tf.concat(row, axis=1)
+        values += [some.values, tf.repeat(end, number)]
+        rows += [some.value_rowids(), each]
+    rows = tf.concat(rows, axis=0)
+    order = tf.argsort(rows, stable=True)
+    return tf.RaggedTensor.from_value_rowids(
+        tf.gather(tf.concat(values, axis=0), order),
+        tf.gather(rows, order),
+        nrows=number,
+        validate=False,
+    )
 
 
 def _first(some: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
