@@ -251,9 +251,7 @@ def _write_archive(
                 | ({"default": built.defaults[spec.name]} if spec.name in built.defaults else {})
                 for spec in specs
             },
-            "outputs": {
-                key: _describe(value) for key, value in graph.structured_outputs.items()
-            },
+            "outputs": {key: _describe(value) for key, value in graph.structured_outputs.items()},
         }
     try:
         tf.saved_model.save(module, str(folder), signatures=functions)
