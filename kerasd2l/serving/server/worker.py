@@ -209,9 +209,8 @@ def _share_memory() -> None:
     glibc gives every thread a place of its own, and each keeps what its largest picture needed: 22
     MB after a few hundred photographs.
     """
-    if "MALLOC_ARENA_MAX" not in os.environ:
-        with contextlib.suppress(AttributeError, OSError):  # another C library
-            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _end_with_front(connection: socket.socket) -> None:
