@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import small
+import tensorflow as tf
 
 from kerasd2l import optimizers
 
@@ -60,6 +61,26 @@ def test_epsilon_of_pytorch_is_the_default_and_comes_back_after_a_step():
     optimizer = optimizers.Adam()
     by_keras(optimizer, gradients(2))
     assert optimizer.epsilon == 1e-8
+
+
+def test_corrections_are_computed_once_for_all_weights():
+    """Each operation of a graph is traced before the first step."""
+    weights = [keras.Variable(START, dtype="float32") for _ in range(5)]
+    optimizer = optimizers.Adam(0.05)
+    optimizer.build(weights)
+
+    @tf.function
+    def step(gradient):
+        optimizer.apply([gradient] * 5, weights)
+
+    gradient = tf.constant(gradients(1)[0], tf.float32)
+    operations = step.get_concrete_function(gradient).graph.get_operations()
+    assert [operation.type for operation in operations].count("Pow") == 2
+    step(gradient)
+    step(gradient)
+    expected = by_numpy(gradients(1).repeat(2, axis=0), 0.05)
+    for weight in weights:
+        np.testing.assert_allclose(weight - START, expected - START, rtol=1e-3, atol=1e-6)
 
 
 def test_adam_is_saved_and_goes_on_as_if_never_stopped(tmp_path):

@@ -123,6 +123,36 @@ def test_lookup_tables_named_as_resources_are_in_the_export(tmp_path, linear):
     assert serve(x=tf.constant(["b", "?"]))["ids"].numpy().tolist() == [1, -1]
 
 
+def test_lookup_tables_of_the_models_own_layers_are_in_the_export(tmp_path):
+    words = keras.Input((3,), dtype="string")
+    numbers = keras.layers.StringLookup(vocabulary=["a", "b"])(words)
+    model = keras.Model(words, keras.layers.Embedding(3, 2)(numbers))
+    given = np.array([["a", "b", "c"]])
+    endpoint = Endpoint(
+        "serving_default",
+        {"words": TensorSpec((None, 3), "string")},
+        lambda model, assets: lambda words: {"vectors": model(words)},
+        lambda: {"words": given},
+    )
+    path = export(model, "tests/words", (endpoint,), {}, tmp_path, name="words")
+    answer = tf.saved_model.load(str(path)).signatures["serving_default"](words=tf.constant(given))
+    np.testing.assert_allclose(answer["vectors"], model(tf.constant(given)), rtol=1e-6)
+
+
+def test_weights_are_stored_once_however_many_signatures_use_them(tmp_path):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+    first = Endpoint(
+        "serving_default",
+        {"x": TensorSpec((None, 100), "float32")},
+        lambda model, assets: lambda x: {"y": model(x)},
+        lambda: {"x": np.zeros((1, 100), "float32")},
+    )
+    both = (first, dataclasses.replace(first, name="again"))
+    path = export(model, "tests/once", both, {}, tmp_path, name="once")
+    (stored,) = (path / "variables").glob("variables.data-*")
+    assert 4 * model.count_params() <= stored.stat().st_size < 1.1 * 4 * model.count_params()
+
+
 def test_versions_are_numbered_after_the_highest(tmp_path, linear, endpoints, assets):
     def again():
         return export(linear, "x/y", endpoints[1:2], assets, tmp_path, name="m").name
