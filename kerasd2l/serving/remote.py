@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -171,21 +171,19 @@ def _array(value: Any, spec: TensorSpec) -> np.ndarray:
     while isinstance(first, list):
         shape.append(len(first))
         first = first[0] if first else None
-    items: list[bytes] = []
-
-    def walk(part: Any) -> None:
-        if isinstance(part, list):
-            for item in part:
-                walk(item)
-        elif isinstance(part, dict):
-            items.append(base64.b64decode(part["b64"]))
-        else:
-            items.append(part.encode("utf8"))
-
-    walk(value)
+    items = list(_bytes(value))
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return _shaped(array.reshape(shape), spec)
+
+
+def _bytes(part: Any) -> Iterator[bytes]:
+    """Yield the strings of nested lists."""
+    if isinstance(part, list):
+        for item in part:
+            yield from _bytes(item)
+    else:
+        yield base64.b64decode(part["b64"]) if isinstance(part, dict) else part.encode("utf8")
 
 
 def _shaped(array: np.ndarray, spec: TensorSpec) -> np.ndarray:

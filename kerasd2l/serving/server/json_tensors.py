@@ -12,7 +12,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -239,28 +239,32 @@ def _strings(name: str, value: Any) -> np.ndarray:
         if not first:
             break
         first = first[0]
-    items: list[bytes] = []
-
-    def walk(part: Any, level: int) -> None:
-        if level < len(shape):
-            if not isinstance(part, list) or len(part) != shape[level]:
-                raise _wrong(f"Input {name}: the lists have different lengths")
-            for item in part:
-                walk(item, level + 1)
-        elif isinstance(part, str):
-            items.append(part.encode("utf8", "surrogatepass"))
-        elif _is_base64(part):
-            items.append(_decode(name, part["b64"]))
-        else:
-            raise _wrong(
-                f"JSON Value: {_short(part)} Type: {_type(part)} is not of expected type: string "
-                f"(input {name})"
-            )
-
-    walk(value, 0)
+    items = list(_bytes(name, value, shape))
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array.reshape(shape)
+
+
+def _bytes(name: str, part: Any, shape: Sequence[int]) -> Iterator[bytes]:
+    """Yield the strings of nested lists, which must have this shape.
+
+    No function within `_strings`: one that calls itself keeps all that it has seen, pictures too,
+    until Python next looks for cycles of references.
+    """
+    if shape:
+        if not isinstance(part, list) or len(part) != shape[0]:
+            raise _wrong(f"Input {name}: the lists have different lengths")
+        for item in part:
+            yield from _bytes(name, item, shape[1:])
+    elif isinstance(part, str):
+        yield part.encode("utf8", "surrogatepass")
+    elif _is_base64(part):
+        yield _decode(name, part["b64"])
+    else:
+        raise _wrong(
+            f"JSON Value: {_short(part)} Type: {_type(part)} is not of expected type: string "
+            f"(input {name})"
+        )
 
 
 def _is_base64(value: Any) -> bool:

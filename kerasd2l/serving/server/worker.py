@@ -116,15 +116,15 @@ class Worker:
                 "queued_ms": round(1e3 * ((job.started or now) - job.queued), 3),
                 "run_ms": round(1e3 * (now - (job.started or now)), 3),
             }
+            if error is not None:
+                return self._send(number, request, _error(request, error), about)
             try:
-                if error is not None:
-                    raise error
                 if call.outputs is not None:
                     outputs = {key: outputs[key] for key in call.outputs}
                 reply = call.answer(outputs)
             except Exception as failure:
                 reply = _error(request, self._told(failure))
-            self._send(number, request, reply, about)
+            return self._send(number, request, reply, about)
 
         queue = self._models.queue(call.version, call.signature)
         if queue is None:
