@@ -8,8 +8,6 @@ FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -30,7 +28,6 @@ from kerasd2l.serving.server.wire import Pipe
 THREADS = 32  # so many requests are parsed, or run, at one time
 PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
 DEEP = 20_000  # Python's own limit of calls: nested JSON is limited by json_tensors
-M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 class Worker:
@@ -159,7 +156,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     connection = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
-    _share_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # The front needs a core. With all of them, threads of small operations are only in its way.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 2) - 1)))
@@ -201,16 +197,6 @@ def main() -> None:
     threading.Thread(target=_end_if_stuck, args=(models, pipe, patience), daemon=True).start()
     worker.run()
     os._exit(0)  # TensorFlow's threads need no goodbye
-
-
-def _share_memory() -> None:
-    """Let all threads take memory from two places.
-
-    glibc gives every thread a place of its own, and each keeps what its largest picture needed: 22
-    MB after a few hundred photographs.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _end_with_front(connection: socket.socket) -> None:
