@@ -76,21 +76,21 @@ REQUESTS = {
     "columns": (REST, rest_body(inputs={"text": [in_json(PICTURE)]}), "OK"),
     "nested": (REST, rest_body(inputs={"text": [[in_json(PICTURE)]]}), "INVALID_ARGUMENT"),
     "no-base64": (REST, rest_body(inputs={"text": [{"b64": "?" * 9999}]}), "INVALID_ARGUMENT"),
-    "no-json": (REST, b"{" * 99, "INVALID_ARGUMENT"),
+    "no-json": (REST, b"{" * 9999, "INVALID_ARGUMENT"),
     "v2": (V2, v2_body("p" * 9999), "OK"),
-    "v2-number": (V2, v2_body(1), "INVALID_ARGUMENT"),
+    "v2-nested": (V2, v2_body(["p" * 9999, 1]), "INVALID_ARGUMENT"),
     "grpc": (GRPC, grpc_body(PICTURE), "OK"),
     "grpc-broken": (GRPC, grpc_body(PICTURE)[:-9], "INVALID_ARGUMENT"),
 }
 
 
-def kept(models, api, method, path, body, seconds=9.0):
+def kept(models, api, method, path, body):
     """Return what large texts the collector of cycles finds, and how the requests ended."""
     sent = Sent([])
     worker = Worker(sent, models)
 
     def ask(number):
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 9
         header = {"id": number, "deadline": deadline, "api": api, "method": method, "path": path}
         worker._answer(header, body)
 
