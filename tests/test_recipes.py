@@ -1,8 +1,9 @@
 """Every recipe trains, is saved and is served; every demo runs.
 
-All signatures are asked of one recipe of each kind by default, of the others the usual one.
-Resuming and replicas are tested once for each way of training by default. All of it for all recipes
-is in the slow tests: each traces its steps anew, for some ten seconds.
+One recipe of each kind trains in a graph and is asked for all its signatures by default; the others
+train operation by operation, by the same `train_step`, and are asked for the usual one. Resuming
+and replicas are tested once for each way of training by default. All of it for all recipes, and in
+graphs, is in the slow tests: each traces its steps anew, for some ten seconds.
 """
 
 import functools
@@ -33,6 +34,10 @@ WAYS_OF_TRAINING = {
     "recurrent_neural_networks/rnn_lm": "a state carried from batch to batch",
     "recurrent_modern/seq2seq_gru": "a subclassed model, weights of examples",
 }
+
+# They answer token by token: a loop that is quicker as a graph. (Models with a loss of their own
+# are trained in graphs by the tests of models.)
+WRITERS = [name for name in RECIPES if name.endswith("_lm")]
 
 # Large recipes are checked small. In their own size, or with the parts that the small ones leave
 # out, they are slow tests.
@@ -66,25 +71,33 @@ def check_small(name, directory, **options):
 
 @functools.cache
 def first_of_their_kind():
-    """Return the first recipe of each kind: of those with the same endpoints."""
+    """Return the first recipe of each kind: of those with the same endpoints, loss and metrics."""
     found = {}
     for name in (*WAYS_OF_TRAINING, *RECIPES):
-        endpoints = finding.load(name).endpoints
-        builders = [getattr(endpoint.build, "func", endpoint.build) for endpoint in endpoints]
-        kind = tuple((build.__module__, build.__qualname__) for build in builders)
+        recipe = finding.load(name)
+        builds = [getattr(endpoint.build, "func", endpoint.build) for endpoint in recipe.endpoints]
+        learned = [type(part).__name__ for part in (recipe.loss(), *recipe.metrics())]
+        kind = (*((build.__module__, build.__qualname__) for build in builds), *learned)
         found.setdefault(kind, name)
     return set(found.values())
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in WAYS_OF_TRAINING])
 def test_recipe_trains_reloads_and_is_served(name, tmp_path, no_real_data, free_memory):
-    signatures = None if name in first_of_their_kind() else ["serving_default"]
-    check_small(name, tmp_path, replicas=None, resume=False, signatures=signatures)
+    first = name in first_of_their_kind()
+    check_small(
+        name,
+        tmp_path,
+        replicas=None,
+        resume=False,
+        graphs=name in WRITERS or (first and finding.load(name).loss() is not None),
+        signatures=None if first else ["serving_default"],
+    )
 
 
 @pytest.mark.parametrize("name", WAYS_OF_TRAINING)
 def test_resumed_and_on_replicas_it_is_the_same_training(name, tmp_path, no_real_data, free_memory):
-    check_small(name, tmp_path)
+    check_small(name, tmp_path, graphs=False)
 
 
 @pytest.mark.slow

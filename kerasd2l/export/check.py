@@ -70,13 +70,22 @@ Answers = dict[str, dict[str, np.ndarray]]  # endpoint -> output -> array
 
 
 def answers(
-    model: keras.Model, endpoints: tuple[Endpoint, ...], assets: Mapping[str, Any]
+    model: keras.Model,
+    endpoints: tuple[Endpoint, ...],
+    assets: Mapping[str, Any],
+    *,
+    graph: bool = True,
 ) -> Answers:
-    """Return what the endpoints of a model here make of their examples."""
+    """Return what the endpoints of a model here make of their examples.
+
+    As graphs, like the export: otherwise the rounding of TensorFlow's optimizer of graphs counts as
+    a fault. Of small models there is none, and without graphs it is quicker.
+    """
     found = {}
     for endpoint in endpoints:
-        # as a graph, like the export: otherwise the optimizer's rounding counts as a fault
-        function = tf.function(endpoint.build(model, assets), autograph=False)
+        function = endpoint.build(model, assets)
+        if graph:
+            function = tf.function(function, autograph=False)
         outputs = function(**{k: tf.constant(value) for k, value in arrays_of(endpoint).items()})
         found[endpoint.name] = {
             key: fresh.decode(fresh.encode(value.numpy())) for key, value in outputs.items()

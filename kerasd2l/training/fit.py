@@ -44,6 +44,7 @@ def fit(
     precision: str = "float32",
     deterministic: bool = False,
     jit_compile: bool = False,
+    run_eagerly: bool = False,
     callbacks: Iterable[keras.callbacks.Callback] = (),
     should_stop: Callable[[], bool] = lambda: False,
     on_ready: Callable[[], None] = lambda: None,
@@ -65,6 +66,8 @@ def fit(
         precision: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: bool, ask TensorFlow for deterministic kernels (slower; stays on).
         jit_compile: bool, compile the training step with XLA (one replica only).
+        run_eagerly: bool, compute each operation at once, without a graph: slower, but a debugger
+            stops in the model, and a few steps are done before a graph would be made.
         callbacks: Keras callbacks.
         should_stop: asked at step boundaries; True saves and raises Preempted.
         on_ready: () -> None, called when data and model are made, before the first step.
@@ -108,6 +111,7 @@ def fit(
                     seed=run.seed,
                     deterministic=deterministic,
                     jit_compile=jit_compile,
+                    run_eagerly=run_eagerly,
                 )
                 _write_down(run, data, resume=resume)
                 on_ready()
@@ -162,6 +166,7 @@ def prepare(
     seed: int,
     deterministic: bool = False,
     jit_compile: bool = False,
+    run_eagerly: bool = False,
 ) -> tuple[Data, keras.Model]:
     """Seed everything, load the data, and make the compiled model in the strategy's scope.
 
@@ -175,7 +180,7 @@ def prepare(
     data = load_data(recipe, source)
     with _as_recipe_error(recipe), strategy.scope():
         model = recipe.model(data)
-        compile_model(recipe, model, jit_compile=jit_compile)
+        compile_model(recipe, model, jit_compile=jit_compile, run_eagerly=run_eagerly)
     return data, model
 
 
@@ -198,7 +203,9 @@ def _as_recipe_error(recipe: Recipe):
         raise RecipeError(f"{recipe.name} cannot be made with {values}: {error}") from error
 
 
-def compile_model(recipe: Recipe, model: keras.Model, *, jit_compile: bool = False) -> None:
+def compile_model(
+    recipe: Recipe, model: keras.Model, *, jit_compile: bool = False, run_eagerly: bool = False
+) -> None:
     """Compile a model with the recipe's optimizer, loss and metrics unless it comes compiled."""
     if not model.compiled:
         model.compile(
@@ -207,6 +214,8 @@ def compile_model(recipe: Recipe, model: keras.Model, *, jit_compile: bool = Fal
             metrics=recipe.metrics(),
             jit_compile=jit_compile,
         )
+    if run_eagerly:
+        model.run_eagerly = True
 
 
 def check_batch(recipe: Recipe, strategy: tf.distribute.Strategy) -> None:

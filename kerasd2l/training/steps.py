@@ -178,7 +178,7 @@ class Steps:
         start = time.perf_counter()
         try:
             self._train_steps(iterator, tf.constant(n), tf.constant(step, tf.int64))
-        except tf.errors.OutOfRangeError:
+        except (tf.errors.OutOfRangeError, StopIteration):  # the latter without a graph
             raise _ended_early("train", self.per_epoch) from None
         self.train_calls.ran(n, time.perf_counter() - start)
 
@@ -191,7 +191,7 @@ class Steps:
         start = time.perf_counter()
         try:
             self._test_steps(iterator, tf.constant(n))
-        except tf.errors.OutOfRangeError:
+        except (tf.errors.OutOfRangeError, StopIteration):  # the latter without a graph
             raise _ended_early(split, steps) from None
         self.test_calls.ran(n, time.perf_counter() - start)
 
@@ -287,14 +287,14 @@ class Steps:
                 else:
                     function = on_replica if self._jit else self._train_on_replica
                     self._watch(self._run(function, batch), number)
-                return i + 1
+                return [i + 1]
 
             tf.while_loop(lambda i: i < n, body, [0])
 
         def test_steps(iterator, n):
             def body(i):
                 self._run(self._test_on_replica, next(iterator))
-                return i + 1
+                return [i + 1]
 
             tf.while_loop(lambda i: i < n, body, [0])
 
@@ -337,7 +337,7 @@ class Steps:
 
         def body(number):
             self._watch(self._run(on_replica, batch, number), step)
-            return number + 1
+            return [number + 1]
 
         tf.while_loop(lambda number: number < count, body, [0], parallel_iterations=1)
         self._run(self._gradients.apply)

@@ -16,18 +16,20 @@ from kerasd2l.training.fit import fit
 
 CLASSES = ["bright side", "dark", "été"]
 SMALL = [
-    ("softmax_regression", {}),
     ("softmax_regression", {"implementation": "scratch"}),
+    ("lenet", {}),
+    ("mnist_resnet", {}),
+]
+OTHERS = [  # whose networks are built and asked as those
+    ("softmax_regression", {}),
     ("mlp", {}),
     ("mlp", {"implementation": "scratch"}),
     ("dropout_mlp", {"hidden_units": "8,8"}),
     ("dropout_mlp", {"hidden_units": "8,8", "implementation": "scratch"}),
-    ("lenet", {}),
     ("batch_norm_lenet_scratch", {}),
     ("mnist_mlp", {}),
     ("mnist_cnn", {}),
     ("mnist_inception", {}),
-    ("mnist_resnet", {}),
 ]
 
 
@@ -63,7 +65,9 @@ def test_every_image_recipe_takes_them():
         assert taken.endpoints[1].signature["pixels"].shape == (None, 96, 96, 3)
 
 
-@pytest.mark.parametrize(("name", "arguments"), SMALL)
+@pytest.mark.parametrize(
+    ("name", "arguments"), [*SMALL, *(pytest.param(*o, marks=pytest.mark.slow) for o in OTHERS)]
+)
 def test_train_and_answer(name, arguments, folder, tmp_path):
     """The saved model, asked with the files of the test set, says what it says of the test data."""
     loaded = finding.load(

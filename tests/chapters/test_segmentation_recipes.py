@@ -8,7 +8,11 @@ import pytest
 from PIL import Image
 
 from kerasd2l import cli, finding
+from kerasd2l.data import Source
 from kerasd2l.data.sets import scenes
+from kerasd2l.export import export_run
+from kerasd2l.run import Run
+from kerasd2l.training.fit import fit
 
 SMALL = {"crop": "32,64", "width": 0.125, "depths": "1,1,1,1"}
 
@@ -43,11 +47,12 @@ def test_bilinear_upsampling_gives_the_sizes_of_the_book():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A small FCN on drawn shapes, trained for two steps and exported."""
+    """A small FCN on drawn shapes, trained for a step and exported."""
     folder = tmp_path_factory.mktemp("fcn")
-    words = [f"--set={key}={value}" for key, value in SMALL.items()]
-    call("train", "fcn", *words, "--data=builtin", "--epochs=1", "--limit-steps=2", "--export",
-         f"--out={folder / 'run'}", f"--savedmodels={folder / 'saved'}")  # fmt: skip
+    recipe = finding.load("fcn", **SMALL, epochs=1, batch_size=8)
+    run = Run(folder / "run", recipe.name, recipe.arguments, options={"data": "builtin"})
+    fit(recipe, run, Source("builtin"), limit_steps=1, run_eagerly=True)
+    export_run(run.path, folder / "saved", check=False)
     return folder
 
 

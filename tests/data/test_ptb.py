@@ -245,6 +245,7 @@ def test_huffmans_paths_are_the_shortest_and_no_word_is_on_the_way_to_another():
 # The real files.
 
 
+@pytest.mark.slow
 def test_real_ptb_has_the_books_numbers_and_is_soon_read(real_data):
     """Section: word-embedding-dataset. The book: 50770 -> 2056 (2010), 45 -> 45, 1503420 pairs."""
     real = Source("files", real_data)

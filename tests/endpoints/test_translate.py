@@ -214,6 +214,7 @@ def sentences(count=50):
     return [english for english, _ in translation.pairs("builtin")["test"][:count]]
 
 
+@pytest.mark.slow
 def test_beam_scores_of_a_model_as_a_slow_search_on_fifty_sentences(trained):
     model, assets = trained
     vocab = {token: i for i, token in enumerate(assets["source_vocabulary"])}

@@ -208,11 +208,11 @@ def test_of_a_long_prefix_the_end_decides_what_follows(tokenizer, tmp_path):
 
 def test_mutated_requests_kill_no_process(pictures):
     """A small part of `scripts/mutate_served.py`, in a process without this library."""
-    words = [sys.executable, str(SCRIPT), "--ask", str(pictures[0]), "0", "250", "11"]
+    words = [sys.executable, str(SCRIPT), "--ask", str(pictures[0]), "0", "100", "11"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ)
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, replies[-1:]
-    assert len(replies) == 250
+    assert len(replies) == 100
     assert all(reply["finite"] and reply["seconds"] < 5 for reply in replies)
     outcomes = [reply["outcome"] for reply in replies]
-    assert min(outcomes.count("answered"), outcomes.count("refused")) > 50
+    assert min(outcomes.count("answered"), outcomes.count("refused")) > 20

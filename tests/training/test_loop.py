@@ -89,6 +89,26 @@ def test_one_graph_for_all_epochs():
     assert len(traced) == 1
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_without_graphs_the_numbers_are_the_same(accumulate):
+    """It was a TypeError: a debugger could not stop in a model."""
+    seen = []
+
+    class Watched(small.OwnStep):
+        def call(self, inputs, training=False):
+            seen.append(tf.executing_eagerly())
+            return super().call(inputs, training=training)
+
+    options = {"epochs": 2, "accumulate": accumulate}
+    expected, history = small.train(MODELS["own_train_step"], small.data(), **options)
+    make = lambda: small.compiled(Watched(), run_eagerly=True)  # noqa: E731
+    model, found = small.train(make, small.data(), **options)
+    assert all(seen[-10:])
+    assert small.difference(model, expected) < 1e-6
+    for event, other in zip(small.figures(found), small.figures(history), strict=True):
+        assert event == pytest.approx(other, abs=1e-6)
+
+
 # Callbacks
 
 
@@ -219,6 +239,7 @@ def test_should_stop_is_asked_at_every_boundary():
     assert info.value.exit_code == 143
 
 
+@pytest.mark.slow
 def test_slow_steps_are_asked_more_often():
     """Ten steps in a call are quick or few: whoever asks to stop must not wait for minutes."""
 
@@ -329,8 +350,9 @@ def test_wrong_data_is_told():
         small.train(small.pictures, endless)
     lying = data.train.take(2).apply(tf.data.experimental.assert_cardinality(2))
     short = replace(data, order=lambda epoch: lying.take(1))
-    with pytest.raises(LoopError, match="train data ended before its 5 batches"):
-        small.train(small.pictures, short)
+    for eager in (False, True):
+        with pytest.raises(LoopError, match="train data ended before its 5 batches"):
+            small.train(lambda: small.pictures(run_eagerly=eager), short)  # noqa: B023
     with pytest.raises(LoopError, match=r"has no 'valid' split\. It has: train, test"):
         loop.evaluate(small.pictures(), data, "valid")
 
