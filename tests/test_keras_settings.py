@@ -169,7 +169,9 @@ def test_a_run_under_other_settings_has_the_same_numbers(tmp_path):
     assert "left aside" not in usual.stderr
 
 
-@pytest.mark.parametrize("verb", [["doctor"], ["run", "autograd"]])
+@pytest.mark.parametrize(
+    "verb", [["doctor"], pytest.param(["run", "autograd"], marks=pytest.mark.slow)]
+)
 def test_settings_that_keras_cannot_take_are_one_line(verb, tmp_path):
     done = program(keras_home(tmp_path, floatx="float8"), *verb)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Every recipe trains, is saved and is served; every demo runs.
+"""Every recipe trains, is saved and is served; every demo runs, here or in a test of its chapter.
 
 One recipe of each kind trains in a graph and is asked for all its signatures by default; the others
 train operation by operation, by the same `train_step`, and are asked for the usual one. Resuming
@@ -13,7 +13,7 @@ import re
 import shlex
 
 import pytest
-from small_arguments import SMALL_ARGUMENTS, SMALL_DEMOS
+from small_arguments import RUN_BY_THEIR_CHAPTER, SMALL_ARGUMENTS, SMALL_DEMOS
 
 from kerasd2l import cli, finding
 from kerasd2l.data import Source
@@ -62,6 +62,7 @@ def free_memory():
 
 def test_the_small_ones_are_recipes_that_exist():
     assert set(RECIPES) >= set(SMALL_ARGUMENTS) | set(WAYS_OF_TRAINING)
+    assert set(DEMOS) >= RUN_BY_THEIR_CHAPTER | set(SMALL_DEMOS)
 
 
 def check_small(name, directory, **options):
@@ -122,14 +123,14 @@ def leaves(value):
     return [value]
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", [name for name in DEMOS if name not in RUN_BY_THEIR_CHAPTER])
 @pytest.mark.timeout(60)
 def test_demo(name, tmp_path, no_real_data):
     check_demo(finding.load(name, **SMALL_DEMOS.get(name, {})), tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL_DEMOS)
+@pytest.mark.parametrize("name", [*SMALL_DEMOS, *sorted(RUN_BY_THEIR_CHAPTER)])
 def test_demo_in_its_own_size(name, tmp_path, no_real_data):
     check_demo(finding.load(name), tmp_path)
 

@@ -162,7 +162,7 @@ def test_a_recipe_without_pictures_refuses(tmp_path):
     assert "--skip-broken" in message
     loaded = finding.load("diabetes", epochs=1)
     run = Run(tmp_path / "run", loaded.name, loaded.arguments, options={"data": "builtin"})
-    fit.fit(loaded, run, Source("builtin"), limit_steps=1)
+    fit.fit(loaded, run, Source("builtin"), limit_steps=1, run_eagerly=True)
     message = failure(2, "evaluate", run.path, "--skip-broken")
     assert "lessons/diabetes reads no pictures of one's own" in message
 

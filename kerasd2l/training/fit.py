@@ -138,14 +138,20 @@ def fit(
             history = recipe.fit(training) if recipe.fit else training.run()
             save_model(model, run)
         recorder.draw(history)
-        summary = summarise(run, history, time.perf_counter() - began)
-        if "remarks" in data.assets:  # what a reader of the figures must know
-            summary["remarks"] = list(data.assets["remarks"])
-        if "skipped_pictures" in data.assets:  # the list may have grown while training
-            run.write("assets.json", data.assets)
-            summary["skipped_pictures"] = len(data.assets["skipped_pictures"])
+        summary = summarise(run, history, time.perf_counter() - began) | _about(run, data)
         run.write("summary.json", summary)
     return summary
+
+
+def _about(run: Run, data: Data) -> dict[str, Any]:
+    """Return what a summary says of the data."""
+    about: dict[str, Any] = {}
+    if "remarks" in data.assets:  # what a reader of the figures must know
+        about["remarks"] = list(data.assets["remarks"])
+    if "skipped_pictures" in data.assets:  # the list may have grown while training
+        run.write("assets.json", data.assets)
+        about["skipped_pictures"] = len(data.assets["skipped_pictures"])
+    return about
 
 
 def _write_down(run: Run, data: Data, *, resume: bool) -> None:

@@ -23,7 +23,7 @@ def pretrained(tmp_path_factory):
         seed=1,
         replicas=1,
     )
-    fit(recipe, run, BUILTIN, limit_steps=2)
+    fit(recipe, run, BUILTIN, limit_steps=2, run_eagerly=True)
     return run
 
 

@@ -139,6 +139,7 @@ def test_own_pictures_train_export_and_predict(own_pictures, tmp_path):
     assert answer["outputs"]["class_names"] == ["bright side", "dark"]
 
 
+@pytest.mark.slow
 def test_shapes_can_be_learned(tmp_path):
     """The built-in colour pictures are a task: a small ResNet does better than guessing."""
     loaded = finding.load(

@@ -31,7 +31,7 @@ def train(name, folder, source="builtin", **arguments):
     recipe = finding.load(name, **{**SMALL, **arguments})
     run = Run(path=folder, recipe=recipe.name, arguments=recipe.arguments, seed=1)
     source = Source(source) if isinstance(source, str) else source
-    return fit(recipe, run, source, limit_steps=2), run
+    return fit(recipe, run, source, limit_steps=2, run_eagerly=True), run
 
 
 @pytest.fixture
@@ -160,6 +160,6 @@ def test_a_submission_has_a_probability_for_each_breed(kennel, tmp_path):
 def test_the_rate_of_dogs_falls_every_two_epochs(tmp_path):
     recipe = finding.load("kaggle_dog", **SMALL, hidden_units="4", epochs=5, learning_rate=0.001)
     run = Run(path=tmp_path / "run", recipe=recipe.name, arguments=recipe.arguments, seed=1)
-    fit(recipe, run, Source("builtin"), limit_steps=1)
+    fit(recipe, run, Source("builtin"), limit_steps=1, run_eagerly=True)
     rates = [json.loads(line)["learning_rate"] for line in run.metrics.read_text().splitlines()]
     np.testing.assert_allclose(rates, [0.001, 0.001, 0.0009, 0.0009, 0.00081], rtol=1e-5)

@@ -26,7 +26,7 @@ def test_run_validates_falls_and_writes_a_submission(tmp_path):
     small = {"width": 0.125, "depths": "1,1", "lr_period": 1, "epochs": 2}
     recipe = finding.load("kaggle_cifar10", **small)
     run = Run(path=tmp_path, recipe=recipe.name, arguments=recipe.arguments, seed=0)
-    summary = fit(recipe, run, Source("builtin"), limit_steps=2)
+    summary = fit(recipe, run, Source("builtin"), limit_steps=2, run_eagerly=True)
     assert {"train_accuracy", "valid_accuracy"} <= set(summary["metrics"])
     events = open_run(tmp_path).read("summary.json")
     assert events["examples"]["valid"] == 64  # two batches of 32

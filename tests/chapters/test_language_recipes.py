@@ -147,8 +147,15 @@ def test_the_state_goes_on_in_training_and_evaluation_only_where_the_text_does(t
     assert math.isfinite(summary["metrics"]["test_perplexity"])
 
 
-@pytest.mark.parametrize("name", ["rnn_lm", "lstm_lm"])
-@pytest.mark.parametrize("implementation", ["concise", "scratch"])
+@pytest.mark.parametrize(
+    ("implementation", "name"),
+    [
+        ("concise", "rnn_lm"),
+        ("scratch", "lstm_lm"),
+        pytest.param("concise", "lstm_lm", marks=pytest.mark.slow),
+        pytest.param("scratch", "rnn_lm", marks=pytest.mark.slow),
+    ],
+)
 def test_perplexity_is_that_of_the_mean_loss_and_falls(tmp_path, name, implementation):
     arguments = {"implementation": implementation, "num_hiddens": 32, "learning_rate": 1.0}
     arguments |= {"max_tokens": 2000, "batch_size": 8, "num_steps": 10, "epochs": 10}

@@ -238,6 +238,7 @@ def test_published_accuracy_of_the_mnist_mlp(real_data, tmp_path):
     assert summary["metrics"]["test_accuracy"] > 0.97  # S4-lessons.md:115
 
 
+@pytest.mark.slow
 def test_diabetes_learns_more_than_the_base_rate(real_data, tmp_path):
     path, _, accuracy = served("diabetes", tmp_path, Source("files", real_data, seed=0), epochs=60)
     assert accuracy > 0.70  # "no diabetes" for all: 0.651

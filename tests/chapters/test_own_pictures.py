@@ -75,7 +75,9 @@ def test_train_and_answer(name, arguments, folder, tmp_path):
     )
     run = Run(tmp_path / "run", loaded.name, loaded.arguments)
     data = loaded.data(Source("files", folder))
-    summary = fit(dataclasses.replace(loaded, data=lambda source: data), run, None)
+    summary = fit(
+        dataclasses.replace(loaded, data=lambda source: data), run, None, run_eagerly=True
+    )
     assert summary["examples"] == {"train": 12, "test": 3}
     model, assets = export.load_model(run.model), run.read("assets.json")
     assert assets["class_names"] == CLASSES

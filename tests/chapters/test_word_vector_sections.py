@@ -57,10 +57,10 @@ def test_vectors_of_a_file_are_shown(tmp_path):
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("word2vec", {"method": "skip_gram"}),
+        pytest.param("word2vec", {"method": "skip_gram"}, marks=pytest.mark.slow),
         ("word2vec", {"method": "cbow", "outputs": "tree", "divide_by": "entries"}),
         ("fasttext", {"buckets": 200}),
-        ("glove", {}),
+        pytest.param("glove", {}, marks=pytest.mark.slow),
     ],
 )
 def test_words_that_stand_together_get_similar_vectors(tmp_path, name, arguments):

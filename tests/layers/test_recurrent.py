@@ -233,7 +233,9 @@ def test_a_second_derivative_is_refused_in_training(kind):
         outer.gradient(slope, x)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [k if k == "LSTM" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+)
 def test_training_steps_are_those_of_keras(kind):
     rng = np.random.default_rng(10)
     x, y = rng.normal(size=(8, 6, 3)).astype("f"), rng.integers(0, 5, (8, 6))

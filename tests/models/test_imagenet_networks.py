@@ -17,8 +17,9 @@ SMALL = {"depths": (1, 1), "width": 0.125}
         ("imagenet_resnet", 18, 11_689_512),
         ("imagenet_resnet", 34, 21_797_672),
         ("imagenet_resnet", 50, 25_557_032),
-        ("imagenet_vgg", 16, 138_357_544),
-        ("imagenet_vgg", 19, 143_667_240),
+        # half a gigabyte each
+        pytest.param("imagenet_vgg", 16, 138_357_544, marks=pytest.mark.slow),
+        pytest.param("imagenet_vgg", 19, 143_667_240, marks=pytest.mark.slow),
     ],
 )
 def test_parameters_are_torchvisions(name, num_layers, count):

@@ -46,7 +46,9 @@ def test_the_books_shapes():
     assert [one.shape for (one,) in state["layers"]] == [(4, 16)] * 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k == "lstm" else k for k in KINDS]
+)
 def test_models_save_and_train(kind):
     free = (0, 1) if kind == "transformer" else (0,)  # the steps of the others are written out
     check_model(

@@ -233,7 +233,7 @@ CALLBACKS = dict(
         strict=True,
     )
 )
-SOON = ("early_max", "plateau", "best")  # what remembers figures, and weights, and the rate
+SOON = ("early_max", "best")  # what remembers figures, and weights
 
 
 @pytest.mark.parametrize(

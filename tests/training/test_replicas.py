@@ -115,7 +115,7 @@ class LogsItsLoss(small.OwnStep):
 @pytest.mark.parametrize(
     ("own_loss", "how"),
     [
-        (False, {"replicas": 2}),
+        pytest.param(False, {"replicas": 2}, marks=pytest.mark.slow),
         (True, {"replicas": 2}),
         (False, {"accumulate": 2}),
         pytest.param(True, {"replicas": 2, "accumulate": 2}, marks=pytest.mark.slow),
