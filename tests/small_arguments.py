@@ -247,7 +247,7 @@ SMALL_ARGUMENTS = {
     "multilayer_perceptrons/house_prices": {"k": 2},
 }
 
-# Demos of a second or more that a test of their chapter runs and looks at: here they are slow tests.
+# Demos of a second or more that a test of their chapter runs and looks at: slow tests here.
 RUN_BY_THEIR_CHAPTER = {
     "computational_performance/memory_access",
     "computational_performance/model_parallelism",
