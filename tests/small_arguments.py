@@ -247,36 +247,8 @@ SMALL_ARGUMENTS = {
     "multilayer_perceptrons/house_prices": {"k": 2},
 }
 
-# Demos of a second or more that a test of their chapter runs and looks at: slow tests here.
-RUN_BY_THEIR_CHAPTER = {
-    "computational_performance/memory_access",
-    "computational_performance/model_parallelism",
-    "computational_performance/multiple_gpus",
-    "computational_performance/roofline",
-    "computer_vision/image_augmentation",
-    "computer_vision/object_detection_dataset",
-    "convolutional_neural_networks/lenet_layers",
-    "layer_catalogue/normalization_layers",
-    "lessons/learn_hello",
-    "lessons/logistic_function",
-    "linear_networks/linear_regression_by_hand",
-    "linear_networks/prediction_sheet",
-    "linear_networks/vectorization",
-    "multilayer_perceptrons/polynomial_fits",
-    "multilayer_perceptrons/weight_decay_norms",
-    "multilayer_perceptrons/xavier_initialization",
-    "multilayer_perceptrons/xor",
-    "recurrent_modern/both_directions",
-    "recurrent_modern/gru_gates",
-    "recurrent_modern/lstm_gates",
-    "recurrent_neural_networks/backpropagation_through_time",
-    "recurrent_neural_networks/rnn_from_scratch",
-    "recurrent_neural_networks/sequence_predictions",
-}
-
 # Demos that train or measure for seconds; in their own size they are slow tests.
 SMALL_DEMOS = {
-    "attention_mechanisms/attention_complexity": {"width": 8, "repeats": 1},
     "computational_performance/hybridize": {"calls": 5},
     "computational_performance/async_computation": {"size": 200, "batches": 5},
     "computational_performance/auto_parallelism": {"steps": 10, "repeats": 1},
@@ -290,6 +262,5 @@ SMALL_DEMOS = {
         "pretraining_epochs": 1,
         "width": 0.125,
     },
-    "recurrent_modern/translation_report": {"count": 40, "epochs": 1, "lengths": "4,8"},
     "layer_catalogue/recurrent_layers": {"num_steps": 20},
 }

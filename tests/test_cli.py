@@ -655,12 +655,13 @@ def test_a_home_folder_is_meant_alike_by_all_paths_of_a_command(verb, monkeypatc
         assert str(parameter.type.convert("~/x", parameter, None)) == "/home/somebody/x"
 
 
-def test_tensorflow_is_imported_without_a_word():
+def test_tensorflow_is_imported_without_a_word_and_without_what_keras_alone_would_import():
     """It greets at import; the person who waits for a result gets none of it."""
     script = (
         "import os, sys; os.environ.pop('TF_CPP_MIN_LOG_LEVEL', None)\n"
         "from kerasd2l.cli import use_tensorflow; use_tensorflow()\n"
-        "print('tensorflow' in sys.modules)"
+        "print('tensorflow' in sys.modules, {'pandas', 'sklearn'} & set(sys.modules))\n"
+        "import keras, pandas; print(pandas.Series([2]).sum())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert (done.stdout, done.stderr) == ("True set()\n2\n", "")

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from kerasd2l import finding
+from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
 from kerasd2l.cli import keras_settings
 from kerasd2l.cli.program import ends_at_once, say
 from kerasd2l.data.source import KINDS, OWN_PICTURES, is_utf8
@@ -150,7 +151,8 @@ def use_tensorflow() -> None:
 def import_tensorflow() -> None:
     """Import TensorFlow, which reads the user's keras.json, as Keras does, and asserts of it."""
     try:
-        importlib.import_module("tensorflow")
+        with left_out(*FOR_KERAS_ALONE):
+            importlib.import_module("tensorflow")
     except (AssertionError, AttributeError, ValueError) as error:
         path = keras_settings.path(os.environ)
         if not path.is_file():

@@ -47,7 +47,9 @@ def of_keras(build, **options):
     return network
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("ResNet50", "keras"), ("VGG16", "h5")])
+@pytest.mark.parametrize(
+    ("name", "suffix"), [pytest.param("ResNet50", "keras", marks=pytest.mark.slow), ("VGG16", "h5")]
+)
 def test_a_network_of_keras_takes_plain_pixels_here(name, suffix, tmp_path):
     preprocess = getattr(keras.applications, name.lower()).preprocess_input
     theirs = of_keras(getattr(keras.applications, name), include_top=False, input_shape=(64, 96, 3))

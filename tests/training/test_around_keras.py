@@ -47,6 +47,7 @@ def one():
     return small.train(small.pictures, rows(), epochs=1)[1]
 
 
+@pytest.mark.slow
 def test_keras_goes_through_everything_that_is_replaced_and_it_comes_back(monkeypatch):
     """Traced once for each of two replicas."""
     before = keras.src.backend.nn._compute_moments_sync
@@ -65,6 +66,7 @@ def test_keras_goes_through_everything_that_is_replaced_and_it_comes_back(monkey
     assert [norm.synchronized for norm in norms] == [False]
 
 
+@pytest.mark.slow
 def test_keras_goes_through_compute_loss():
     """Without it, a short last batch would count as if its pieces were equal."""
     data = dataclasses.replace(small.data(train=5), test=None)
@@ -75,6 +77,7 @@ def test_keras_goes_through_compute_loss():
     assert small.difference(one, two) > 1e-4, "2 and 3 of 5 examples"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["_unscaled", "_shown"])
 def test_keras_scales_losses_by_these_names(one, name):
     """Left to Keras, the loss of two replicas would be half, or twice, of what it is."""
@@ -84,6 +87,7 @@ def test_keras_scales_losses_by_these_names(one, name):
     assert abs(history[0]["train_loss"] - one[0]["train_loss"]) > 0.1
 
 
+@pytest.mark.slow
 def test_keras_adds_gradients_once():
     """Keras would add what is summed already: a step would be twice as long."""
     make = lambda: small.pictures(batch_norm=False, optimizer=keras.optimizers.SGD(0.1))  # noqa: E731
@@ -94,6 +98,7 @@ def test_keras_adds_gradients_once():
     assert small.difference(one, two) > 1e-3
 
 
+@pytest.mark.slow
 def test_keras_adds_gradients_before_it_clips():
     """Each replica's own gradient is longer than theirs together: clipped alone it counts less."""
     optimizer = lambda: keras.optimizers.SGD(1.0, global_clipnorm=0.05)  # noqa: E731
@@ -108,6 +113,7 @@ def test_keras_adds_gradients_before_it_clips():
     assert small.difference(one, clipped_first) > 1e-3
 
 
+@pytest.mark.slow
 def test_keras_takes_our_moments():
     """Far from zero, E[x^2] - E[x]^2 loses the digits that one device has."""
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
 from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
 from kerasd2l.serving.server.wire import Pipe
 
@@ -227,7 +228,8 @@ def _start_tensorflow() -> None:
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import tensorflow as tf
+        with left_out(*FOR_KERAS_ALONE):
+            import tensorflow as tf
 
         tf.constant(0)
     finally:  # an error is told afterwards, by Python
