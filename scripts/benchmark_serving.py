@@ -30,6 +30,8 @@ import numpy as np
 from serving_load import CONNECTIONS, Connection, throughput
 from serving_process import resident, serving
 
+from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
+
 TARGETS = {
     "json p50 ms": ("at most", 1.0),
     "overhead beyond parsing and computing ms": ("at most", 0.3),
@@ -107,7 +109,9 @@ def bare(model: Path, count: int) -> dict[str, float]:
     a server needs to compute, and no more: its memory is what the server's is compared with.
     """
     import orjson
-    import tensorflow as tf
+
+    with left_out(*FOR_KERAS_ALONE):
+        import tensorflow as tf
 
     loaded = tf.saved_model.load(str(max(model.iterdir(), key=lambda path: path.name)))
     predict, default = loaded.signatures["predict"], loaded.signatures["serving_default"]
