@@ -40,13 +40,13 @@ def left_out(*names: str) -> Iterator[None]:
     """Let modules seem not installed to what is imported meanwhile; who asks later gets them.
 
     Example:
-        >>> with left_out("wave"):
+        >>> with left_out("zipapp"):
         ...     try:
-        ...         import wave
+        ...         import zipapp
         ...     except ImportError:
         ...         print("not there")
         not there
-        >>> import wave
+        >>> import zipapp
     """
     new = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(new))  # type: ignore[arg-type]  # None: Python's own "not there"

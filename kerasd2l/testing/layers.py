@@ -134,12 +134,23 @@ def has_seeds(layer: keras.layers.Layer) -> bool:
     return any(part._seed_generators for part in layer._flatten_layers())
 
 
+def _parameters(function: Callable) -> dict[str, inspect.Parameter]:
+    """Return what a class or function takes.
+
+    Some versions of Python (3.11.2) show of a class what its `__new__` takes: of a layer, anything.
+    """
+    if not inspect.isclass(function):
+        return dict(inspect.signature(function).parameters)
+    _, *own = inspect.signature(function.__init__).parameters.items()  # without `self`
+    return dict(own)
+
+
 def constructor_arguments(function: Callable) -> dict[str, inspect.Parameter]:
     """Return the named parameters of a class or function but those that every layer has."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
         name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
+        for name, parameter in _parameters(function).items()
         if parameter.kind in named and name not in _OF_EVERY_LAYER
     }
 
@@ -311,7 +322,7 @@ def _check_precision(case: _Case, expected: str) -> None:
 
 
 def _takes_dtype(layer: Callable) -> bool:
-    parameters = inspect.signature(layer).parameters.values()
+    parameters = _parameters(layer).values()
     return any(p.name == "dtype" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
