@@ -15,7 +15,7 @@ from kerasd2l.testing import compare
 from kerasd2l.testing.compare import require
 
 # Arguments that every Keras layer has; they need no value of their own.
-_OF_EVERY_LAYER = ("self", "name", "dtype", "trainable", "activity_regularizer")
+_OF_EVERY_LAYER = ("self", "name", "dtype", "trainable", "autocast", "activity_regularizer")
 
 
 def check_layer(
