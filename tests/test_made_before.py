@@ -38,7 +38,9 @@ def test_a_run_folder_is_evaluated(run):
     assert metrics["test_loss"] == pytest.approx(3.0736100673675537, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["embed_size", "embedding_dim"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("embed_size", marks=pytest.mark.slow), "embedding_dim"]
+)
 def test_a_run_is_resumed_by_the_same_command(run, name):
     pairs = [f"{key}={value}" for key, value in {**SETTINGS, name: 5}.items()]
     words = [word for pair in pairs for word in ("--set", pair)]

@@ -97,6 +97,7 @@ def test_adam_is_saved_and_goes_on_as_if_never_stopped(tmp_path):
     assert small.difference(model, again) == 0
 
 
+@pytest.mark.slow
 def test_adam_on_two_replicas_is_adam_on_one():
     # without batch normalisation: Adam makes steps of what is zero but for rounding before it
     make = lambda: small.pictures(  # noqa: E731

@@ -389,6 +389,7 @@ def test_sets_by_name():
         BoxSet().load(Source(skip_broken=True), batch_size=8)
 
 
+@pytest.mark.slow
 def test_blood_cells(real_data):
     root = real_data / "detection" / "BCCD"
     with pytest.raises(DataError, match=r"2 annotations in 2 files cannot be right: .*has no area"):

@@ -242,6 +242,7 @@ def test_the_builtin_masks_are_those_of_drawn_shapes(dataset):
     assert loaded.assets["class_names"] == ["background", "circle", "square", "triangle"]
 
 
+@pytest.mark.slow
 def test_roads_seen_from_a_car(real_data):
     loaded = camvid.load(Source("files", data_dir=real_data), batch_size=16)
     assert loaded.size == {"train": 367, "valid": 101}

@@ -117,6 +117,7 @@ def test_missing_files(tmp_path):
         names.load("download")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="needs the real files under $KERASD2L_DATA")
 def test_real_names():
     data = names.load(Source("files", REAL), batch_size=7000)

@@ -59,7 +59,7 @@ def test_models_save_and_train(kind):
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS[:2], pytest.param(KINDS[2], marks=pytest.mark.slow)])
 def test_writing_token_by_token_says_what_the_whole_says(kind, norm):
     """Every token at its own position: the book's writing gives all of them position 0."""
     model = small(kind, **({"norm": norm} if kind == "transformer" else {}))
@@ -71,7 +71,9 @@ def test_writing_token_by_token_says_what_the_whole_says(kind, norm):
         np.testing.assert_allclose(logits[:, 0], whole[:, t], atol=3e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [k if k == "transformer" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+)
 def test_a_beam_finds_what_a_search_without_memory_finds(kind):
     """The hypotheses of a beam are reordered on the way, and their memories with them."""
     model, x = small(kind), batch()

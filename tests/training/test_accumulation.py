@@ -46,7 +46,7 @@ def at_once():
 @pytest.mark.parametrize(
     ("case", "replicas", "pieces"),
     [
-        ("weighted", 1, 2),
+        pytest.param("weighted", 1, 2, marks=pytest.mark.slow),
         ("words", 2, 2),
         pytest.param("words", 1, 3, marks=pytest.mark.slow),
         pytest.param("weighted", 1, 7, marks=pytest.mark.slow),  # a piece each of the last 5

@@ -96,6 +96,7 @@ def test_a_stop_during_an_evaluation_does_not_wait_and_resumes_exactly(tmp_path,
     assert small.figures(history) == small.figures(expected)
 
 
+@pytest.mark.slow
 def test_keras_random_functions_without_seed_resume_exactly(tmp_path):
     """Their seeds are in Keras' global generator, in no layer."""
 
@@ -148,6 +149,7 @@ def test_short_epochs_are_saved_once_at_the_end(whole, tmp_path, monkeypatch):
     assert written == ["best.npz", "step-000000015.npz"]
 
 
+@pytest.mark.slow
 def test_the_best_state_is_that_of_its_epoch_not_that_of_the_writing(tmp_path):
     """`growing` gets worse from its second epoch on; the best is written at the end."""
     from kerasd2l.training.checkpoint import read
@@ -233,7 +235,7 @@ CALLBACKS = dict(
         strict=True,
     )
 )
-SOON = ("early_max", "best")  # what remembers figures, and weights
+SOON = ("best",)  # it remembers figures; early stopping has a test of its own
 
 
 @pytest.mark.parametrize(
@@ -273,6 +275,7 @@ def test_a_finished_early_stop_is_not_trained_further(tmp_path):
     assert again == history
 
 
+@pytest.mark.slow
 def test_a_resumed_callback_keeps_a_new_patience(tmp_path):
     interrupted_by = Checkpoints(tmp_path)
     small.train(
@@ -285,6 +288,7 @@ def test_a_resumed_callback_keeps_a_new_patience(tmp_path):
     assert patient.patience == 7
 
 
+@pytest.mark.slow
 def test_a_rate_that_shrinks_at_each_epochs_begin_shrinks_once(tmp_path):
     """Resumed in an epoch's middle, the callback must not do its work a second time."""
     shrink = lambda: [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)]  # noqa: E731

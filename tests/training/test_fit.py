@@ -130,6 +130,7 @@ def test_preempted_and_resumed_equals_never_stopped(done, tmp_path):
     assert small.difference(a, b) == 0
 
 
+@pytest.mark.slow
 def test_the_speed_of_a_run_is_that_of_the_steps_that_were_timed(tmp_path):
     one = fit(recipe(epochs=1), run_in(tmp_path / "one"), SOURCE, limit_steps=1)
     assert one["examples_per_second"] is None
@@ -237,6 +238,7 @@ def test_a_recipe_with_its_own_fit_is_driven_by_it(tmp_path):
     assert open_run(tmp_path / "run").read("summary.json")["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_model_of_a_finished_run_is_made_again_from_its_checkpoint(tmp_path):
     path, said = tmp_path / "run", []
     summary = fit(recipe(), run_in(path), SOURCE)

@@ -45,7 +45,12 @@ def on_one():
 
 @pytest.mark.parametrize(
     ("case", "replicas"),
-    [*((case, 2) for case in CASES), pytest.param("batch_norm", 4, marks=pytest.mark.slow)],
+    [
+        ("batch_norm", 2),
+        ("embedding", 2),
+        pytest.param("own_train_step", 2, marks=pytest.mark.slow),  # others below have one, too
+        pytest.param("batch_norm", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_replicas_equal_one_device(on_one, case, replicas):
     one, history_of_one = on_one(case)
@@ -161,9 +166,8 @@ def test_the_losses_of_several_outputs_are_shown_as_on_one_device():
         assert mine == pytest.approx(theirs, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_equals_one_device_to_its_precision(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
