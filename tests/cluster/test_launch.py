@@ -25,7 +25,7 @@ out.mkdir(parents=True, exist_ok=True)
 (out / f"pid-{rank}").write_text(str(os.getpid()))
 
 def others():  # wait until all workers are up
-    while len(list(out.glob("pid-*"))) < len(config["cluster"]["worker"]):
+    while len([p for p in out.glob("pid-*") if p.read_text()]) < len(config["cluster"]["worker"]):
         time.sleep(0.01)
 """
 

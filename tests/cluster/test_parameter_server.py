@@ -47,6 +47,7 @@ def weights_of(path):
     return keras.saving.load_model(path / "model.keras", compile=False)
 
 
+@pytest.mark.slow
 @pytest.mark.multiworker
 def test_a_single_worker_does_what_one_device_does(tmp_path):
     """Nobody else changes the weights; all processes end with 0 when the chief has."""
