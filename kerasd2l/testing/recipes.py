@@ -69,7 +69,7 @@ def check_recipe(
             that many logical devices, made before TensorFlow starts.
         resume: bool, stop and resume; False for a `fit` of its own that cannot.
         graphs: bool, train and ask the model here in graphs, as a run does. False: operation by
-            operation, which takes a third of the time; export and replicas are graphs all the same.
+            operation, less than half the work for large graphs; export and replicas stay graphs.
         signatures: names of the endpoints that are exported and asked; None: all.
         tolerance: float, largest difference of a weight: absolute below 1, relative above.
         seed: int, of every run.

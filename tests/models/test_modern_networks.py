@@ -59,9 +59,15 @@ def test_vgg_shapes():
     net = models.vgg(width=0.25)
     assert [shape(net, f"block_{i}_pool")[0] for i in range(1, 6)] == [112, 56, 28, 14, 7]
     first = net.get_layer("dense_1")
-    assert math.prod(first.kernel.shape) == 102_760_448 // 4  # S1:1948, 512 * 7 * 7 * 4096
+    assert math.prod(first.kernel.shape) == 102_760_448 // 4  # 128 of 512 channels
     convs = [layer for layer in net.layers if isinstance(layer, keras.layers.Conv2D)]
     assert len(convs) == 8 and [conv.filters for conv in convs][-2:] == [128, 128]
+
+
+@pytest.mark.slow
+def test_the_first_dense_layer_of_vgg():
+    first = models.vgg().get_layer("dense_1")
+    assert math.prod(first.kernel.shape) == 102_760_448  # S1:1948, 512 * 7 * 7 * 4096
 
 
 def test_nin_shapes():
