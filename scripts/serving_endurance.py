@@ -3,6 +3,7 @@
 
 --minutes: 16 connections ask without a pause while a new version is published every five seconds
 and old ones are deleted. No request may fail, and the memory of both processes must stay flat.
+--pictures: the same with a photograph in each request, in place of numbers.
 --malformed: so many malformed requests from a seed (`serving_fuzz.py`), good ones beside them. No
 process may end, none may go without a status, and the good ones' 99th percentile must stay below
 twice what it is without them. Who makes them gives way (nice): the clients share the machine.
@@ -251,10 +252,13 @@ def kill(server: Server, say: Callable[[str], object]) -> list[str]:
 @click.command()
 @click.option("--minutes", type=float, default=0.0, help="Of endurance.")
 @click.option("--every", default=5.0, show_default=True, help="Seconds between two versions.")
+@click.option("--pictures", is_flag=True, help="Ask with a photograph, not with numbers.")
 @click.option("--malformed", default=0, help="How many.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--kill", "kills", is_flag=True)
-def main(minutes: float, every: float, malformed: int, seed: int, kills: bool) -> None:
+def main(
+    minutes: float, every: float, pictures: bool, malformed: int, seed: int, kills: bool
+) -> None:
     """Print what was seen, and every fault."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from benchmark_serving import json_bodies, write_model
@@ -278,7 +282,7 @@ def main(minutes: float, every: float, malformed: int, seed: int, kills: bool) -
                     faults += bear(server, "lenet", malformed, seed, click.echo)
         if minutes:
             click.echo(f"{minutes:g} minutes, a new version every {every:g} seconds")
-            body = json_bodies()["numbers"]
+            body = json_bodies()["picture" if pictures else "numbers"]
             faults += endure(folder / "one" / "lenet", body, 60 * minutes, every, click.echo)
     for fault in faults[:50]:
         click.echo(f"FAULT {fault}")

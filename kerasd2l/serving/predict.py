@@ -171,14 +171,12 @@ class Served(Asked):
         manifest: what the export says about itself; empty if there is no manifest.
         signatures: name -> Signature.
         loaded: what TensorFlow made of it; it owns the variables.
-        definitions: signature -> SignatureDef, as the file has it: method names, defaults.
     """
 
     path: Path
     manifest: Mapping[str, Any]
     signatures: Mapping[str, Signature]
     loaded: Any = field(repr=False)
-    definitions: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def call(
         self, arrays: Mapping[str, Any], signature: str = "serving_default"
@@ -224,13 +222,7 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
         SavedModelError: there is none (the message says what is there), or it is damaged.
     """
     folder = find(Path(path))
-    manifest: Mapping[str, Any] = {}
-    if (folder / manifests.MANIFEST).exists():
-        manifest = manifests.read(folder)
-        if verify:
-            found = manifests.differences(folder)
-            # files that someone added, such as warm-up requests, do no harm
-            manifests.complain(folder, {"changed": found["changed"], "missing": found["missing"]})
+    manifest = read_manifest(folder, verify=verify)
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
@@ -242,7 +234,27 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
     )
     if not signatures:
         raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
-    return Served(folder, manifest, signatures, loaded, definitions)
+    return Served(folder, manifest, signatures, loaded)
+
+
+def read_manifest(folder: Path, *, verify: bool = True) -> Mapping[str, Any]:
+    """Return the manifest of a SavedModel; an empty one if it has none.
+
+    Args:
+        folder: with `saved_model.pb`.
+        verify: bool, compare the files with the manifest. Default: True.
+
+    Raises:
+        SavedModelError: the manifest is damaged, or the files are not those that it names.
+    """
+    if not (folder / manifests.MANIFEST).exists():
+        return {}
+    manifest = manifests.read(folder)
+    if verify:
+        found = manifests.differences(folder)
+        # files that someone added, such as warm-up requests, do no harm
+        manifests.complain(folder, {"changed": found["changed"], "missing": found["missing"]})
+    return manifest
 
 
 def in_order(signatures: Iterable[Signature]) -> dict[str, Signature]:

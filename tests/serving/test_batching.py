@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("orjson", reason="needs the extra kerasd2l[serve]")
 
+from kerasd2l.serving.server import batching
 from kerasd2l.serving.server.batching import Closed, Job, Queue
 from kerasd2l.serving.server.calls import Call, Reply, ServingError
 
@@ -83,6 +84,15 @@ def test_inputs_of_other_shapes_wait_for_their_turn(held):
     model.free.set()
     assert [one.answer() for one in asked] == [[[2.0]], [[2.0, 4.0]], [[6.0]]]
     assert model.seen[1:] == [(2, 1), (1, 2)]
+
+
+def test_what_is_joined_is_not_larger_than_may_be(held, monkeypatch):
+    monkeypatch.setattr(batching, "MOST_BYTES", 3 * 4)  # three numbers
+    model, queue, _ = held
+    asked = [Asked(queue, x) for x in ([[1.0], [2.0]], [[3.0], [4.0]], [[5.0]])]
+    model.free.set()
+    assert [one.answer() for one in asked] == [[[2.0], [4.0]], [[6.0], [8.0]], [[10.0]]]
+    assert model.seen[1:] == [(3, 1), (2, 1)]
 
 
 def test_one_that_is_wrong_does_not_harm_the_others(held):

@@ -230,9 +230,11 @@ def test_several_requests_of_one_connection(running):
             time.sleep(0.3)  # longer together than a request may take
 
 
-def test_who_leaves_is_no_longer_waited_for(running):
+@pytest.mark.parametrize("requests", [1, 3], ids=["one", "pipelined"])
+def test_who_leaves_is_no_longer_waited_for(running, requests):
+    running.models.cancelled.clear()
     with running.connect() as connection:
-        connection.sendall(b"GET /v1/slow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        connection.sendall(b"GET /v1/slow HTTP/1.1\r\nhost: localhost\r\n\r\n" * requests)
         time.sleep(0.2)
     assert running.models.cancelled.wait(5)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,3 +72,20 @@ def test_it_ends_with_its_front(tmp_path):
         process = int(front.stdout.readline())
         front.kill()
     assert gone(process)
+
+
+@pytest.mark.parametrize("option", ["--port", "--grpc-port"])
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path, option):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ports = {"--port": "0", "--grpc-port": "0", option: str(port)}
+        words = [word for pair in ports.items() for word in pair]
+        done = subprocess.run(
+            [sys.executable, "-m", "kerasd2l.cli", "serve", str(tmp_path), *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1 and not done.stdout
+    (line,) = done.stderr.splitlines()
+    assert f"cannot listen on 127.0.0.1:{port}" in line

@@ -33,11 +33,18 @@ class Models(FakeModels):
 
 
 @dataclass
-class Sent:
-    frames: list
+class Front:
+    """The front's end: what the worker reads next, and the codes of what it has answered."""
+
+    codes: list
+    frame: tuple | None = None
+
+    def read(self):
+        frame, self.frame = self.frame, None
+        return frame
 
     def send(self, header, body=b""):
-        self.frames.append(header.get("code"))
+        self.codes.append(header.get("code"))
 
 
 def fails(**arrays):
@@ -86,13 +93,14 @@ REQUESTS = {
 
 def kept(models, api, method, path, body):
     """Return what large texts the collector of cycles finds, and how the requests ended."""
-    sent = Sent([])
-    worker = Worker(sent, models)
+    front = Front([])
+    worker = Worker(front, models)
 
     def ask(number):
         deadline = time.monotonic() + 9
         header = {"id": number, "deadline": deadline, "api": api, "method": method, "path": path}
-        worker._answer(header, body)
+        front.frame = header, body
+        assert worker._serve_one()
 
     ask(0)
     gc.collect()
@@ -104,7 +112,7 @@ def kept(models, api, method, path, body):
         gc.collect()
         texts = [text for part in gc.garbage for text in gc.get_referents(part)]
         large = [text for text in texts if isinstance(text, bytes | str) and len(text) > LARGE]
-        return large, sent.frames
+        return large, front.codes
     finally:
         gc.set_debug(0)
         gc.garbage.clear()

@@ -70,11 +70,18 @@ def test_the_last_value_stands_for_the_rest_and_none_are_zeros():
     assert tensor_protos.read(proto(()), "x").shape == ()
 
 
+def test_one_value_for_many_takes_no_memory_until_the_model_runs():
+    many = tensor_protos.read(proto((2, 4, 1 << 20), float_val=[3]), "x")
+    assert many.shape == (2, 4, 1 << 20) and not many.any(where=many != 3)
+    assert many.strides == (0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
         (proto((2**40,), float_val=[1]), "promises 1099511627776 values"),
         (proto((2**40,), "DT_STRING", string_val=[b"a"]), "promises"),
+        (proto((2**20,), float_val=[1, 2]), "promises 1048576 values, the message has 2"),
         (proto((2**62, 2**62, 4)), "promises"),
         (proto((2**40,), tensor_content=b"1234"), "has 4 bytes"),
         (proto((2**40,), "DT_STRING", tensor_content=b"1234"), "has no 1099511627776 strings"),

@@ -21,6 +21,7 @@ from kerasd2l.serving.server.calls import Call, ServingError
 from kerasd2l.serving.server.loaded import LoadedVersion
 
 MOST_ROWS = 128
+MOST_BYTES = 64 << 20  # of the inputs of a batch that is joined
 Outputs = Mapping[str, np.ndarray]
 
 
@@ -153,7 +154,8 @@ class Queue:
 
     def _like(self, first: Job) -> list[Job]:
         """Take the waiting jobs that can join the first one, in their order."""
-        kind, room = first.kind, MOST_ROWS - first.rows
+        size = sum(array.nbytes for array in first.call.arrays.values()) // first.rows
+        kind, room = first.kind, min(MOST_ROWS, MOST_BYTES // max(1, size)) - first.rows
         joined, others = [], []
         for job in self._waiting:
             if not job.cancelled and 0 < job.rows <= room and job.kind == kind:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from kerasd2l.recipe import TensorSpec
 from kerasd2l.serving.predict import Signature
 from kerasd2l.serving.server.calls import ServingError
 
+MOST_AXES = 64  # numpy's limit
 DEEPEST = 1000  # levels of nested lists and objects
 _GOOD: dict[str, set[type]] = {"f": {int, float}, "i": {int}, "u": {int}, "b": {bool}}
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"?'  # also one that does not end: no text is read twice
@@ -189,25 +191,35 @@ def _array(name: str, value: Any, spec: TensorSpec) -> np.ndarray:
         )
     if spec.dtype == "string":
         return _strings(name, value)
-    # as objects first: numpy itself would read "1", None and True as numbers
-    objects = np.array(value, dtype=object)
-    kinds = set(map(type, objects.ravel().tolist()))
-    if list in kinds:
+    items, shape, kinds = _flat(value)
+    if list in kinds or len(shape) > MOST_AXES:
         _find_wrong(name, value, spec.dtype)
         raise _wrong(f"Input {name}: the lists have different lengths, no tensor has such a shape")
     wanted = np.dtype(spec.dtype)
-    good = _GOOD[wanted.kind]
-    if not kinds <= good:
+    if not kinds <= _GOOD[wanted.kind]:  # numpy itself would read "1", None and True as numbers
         _find_wrong(name, value, spec.dtype)
-    if wanted.kind in "iu" and objects.size:
+    if wanted.kind in "iu" and items:
         limits = np.iinfo(wanted)
-        if objects.min() < limits.min or objects.max() > limits.max:
+        if min(items) < limits.min or max(items) > limits.max:
             raise _wrong(f"Input {name}: a number is out of the range of {spec.dtype}")
     try:
         with np.errstate(over="ignore"):
-            return objects.astype(wanted)
+            return np.array(items, wanted).reshape(shape)
     except OverflowError:
         raise _wrong(f"Input {name}: a number is out of the range of {spec.dtype}") from None
+
+
+def _flat(value: Any) -> tuple[list[Any], list[int], set[type]]:
+    """Return what nested lists hold, their shape, and the types; a list among these: no shape."""
+    items: list[Any] = [value]
+    shape: list[int] = []
+    while (kinds := set(map(type, items))) == {list}:
+        sizes = set(map(len, items))
+        if len(sizes) > 1:
+            break
+        items = list(itertools.chain.from_iterable(items))
+        shape += sizes
+    return items, shape, kinds
 
 
 def _find_wrong(name: str, value: Any, dtype: str) -> Any:

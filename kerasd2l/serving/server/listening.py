@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import uvicorn
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from kerasd2l.serving.server.front import LARGEST_BODY, Front, Rules
 from kerasd2l.serving.server.measures import Measures
@@ -36,6 +36,7 @@ class Connection(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _in_body = False
+    _begun: tuple[RequestResponseCycle, ...] = ()  # several, of a client that pipelines
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -43,8 +44,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
-        if self.cycle is not None and "leave" in self.cycle.scope["state"]:
-            self.cycle.scope["state"]["leave"]()
+        for cycle in self._begun:
+            if "leave" in cycle.scope["state"]:
+                cycle.scope["state"]["leave"]()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,6 +60,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        self._begun = (*(c for c in self._begun if not c.response_complete), self.cycle)
         self._in_body, self._header_bytes = True, 0
         self._wait(BODY_SECONDS)
 
@@ -204,7 +207,7 @@ async def serve(
     server = _Server(config)
     remote, grpc_address = _grpc(models, measures, log, rules), None
     if grpc_port is not None:
-        grpc_address = _bind(remote, _bracketed(host), grpc_port)
+        grpc_address = _bind(remote, host, grpc_port)
         if grpc_address is None:
             return f"cannot listen on {host}:{grpc_port} for gRPC: the port is taken"
     loop = asyncio.get_running_loop()
@@ -257,10 +260,11 @@ def _grpc(models: ModelProcess, measures: Measures, log: Callable, rules: Rules)
 def _bind(remote: Any, host: str, port: int) -> str | None:
     """Take a port for the gRPC server; return its address, or None if it is taken."""
     try:
-        bound = remote.add_insecure_port(f"{host}:{port}")
-    except RuntimeError:
+        _listen(host, port).close()  # gRPC would print lines of its own about a port that is taken
+        bound = remote.add_insecure_port(f"{_bracketed(host)}:{port}")
+    except (OSError, RuntimeError):
         return None
-    return f"{host}:{bound}" if bound else None
+    return f"{_bracketed(host)}:{bound}" if bound else None
 
 
 class _Health(health_pb2_grpc.HealthServicer):

@@ -11,37 +11,35 @@ import numpy as np
 import tensorflow as tf
 
 from kerasd2l.export.messages import plain_message
+from kerasd2l.export.versions import find
 from kerasd2l.serving import predict
-from kerasd2l.serving.predict import Served, Signature
+from kerasd2l.serving.predict import Signature
 from kerasd2l.serving.server.calls import CODES, ServingError
+from kerasd2l.serving.server.graph import Graph
 
 ROWS = 2  # examples of the warm-up that are also run one by one
 
 
 class LoadedVersion:
-    """A model that answers; `load` makes it.
+    """A model that answers.
 
     Args:
         name: str, the name under which it is served.
         version: int.
-        served: the open SavedModel.
+        folder: with `saved_model.pb`.
+
+    Raises:
+        SavedModelError: it is missing, damaged, or not what its manifest says.
     """
 
-    def __init__(self, name: str, version: int, served: Served):
+    def __init__(self, name: str, version: int, folder: Path):
         self.name = name
         self.version = version
-        self.served = served
-        self.signatures = served.signatures
-        self.manifest = served.manifest
-        self.signature_defs = served.definitions
-        self._functions = {key: served.loaded.signatures[key] for key in served.signatures}
-        self._shapes = {
-            key: {
-                name: None if spec.shape.rank is None else tuple(spec.shape.as_list())
-                for name, spec in function.structured_input_signature[1].items()
-            }
-            for key, function in self._functions.items()
-        }
+        self._folder = find(folder)
+        self.manifest = predict.read_manifest(self._folder)
+        self._graph = Graph(self._folder)
+        self.signatures = self._graph.signatures
+        self.signature_defs = self._graph.definitions
         # of a stranger's model nobody has said that its rows do not see each other
         self.batchable = {key for key in self.signatures if self.manifest and self._can_batch(key)}
 
@@ -84,7 +82,7 @@ class LoadedVersion:
                     "INVALID_ARGUMENT",
                     f"input {key} of {signature} is {spec.dtype}. Received: {dtype}.",
                 )
-            shape = self._shapes[signature][key]
+            shape = self._graph.inputs[signature][key]
             if shape is not None and not _fits(value.shape, shape):
                 raise ServingError(
                     "INVALID_ARGUMENT",
@@ -103,10 +101,7 @@ class LoadedVersion:
             ServingError: the model refuses the inputs, or fails.
         """
         try:
-            outputs = self._functions[signature](
-                **{key: tf.constant(value) for key, value in arrays.items()}
-            )
-            return {key: np.asarray(_numpy(value)) for key, value in outputs.items()}
+            return self._graph.run(signature, arrays)
         except tf.errors.OpError as error:
             raise ServingError(_code(error), plain_message(error)) from error
         except (ValueError, TypeError) as error:
@@ -135,7 +130,7 @@ class LoadedVersion:
                 continue  # rows of different lengths, or a manifest that somebody has edited
             done.add(signature)
             yield signature, checked
-        for signature, arrays in warmup_requests.read(self.served.path):
+        for signature, arrays in warmup_requests.read(self._folder):
             if signature not in done:
                 yield signature, self.checked(signature, arrays)
 
@@ -164,31 +159,19 @@ class LoadedVersion:
         They may not where an input has no batch axis (a seed serves the whole batch), nor where
         the size of an answer depends on what else is in the batch.
         """
-        inputs = self._shapes[signature].values()
-        outputs = [spec.shape for spec in self._functions[signature].structured_outputs.values()]
+        inputs = self._graph.inputs[signature].values()
         return (
             bool(inputs)
             and all(shape and shape[0] is None for shape in inputs)
             and all(
-                shape.rank and shape[0] is None and None not in shape.as_list()[1:]
-                for shape in outputs
+                shape and shape[0] is None and None not in shape[1:]
+                for shape in self._graph.outputs[signature].values()
             )
         )
 
-
-def load(name: str, version: int, folder: Path) -> LoadedVersion:
-    """Open `folder` as a version of a model.
-
-    Raises:
-        SavedModelError: it is missing, damaged, or not what its manifest says.
-    """
-    return LoadedVersion(name, version, predict.load(folder))
-
-
-def _numpy(value: Any) -> Any:
-    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
-        raise ServingError("UNIMPLEMENTED", "the model answers with a ragged or sparse tensor")
-    return value.numpy()
+    def close(self) -> None:
+        """Free its memory; nothing may be running."""
+        self._graph.close()
 
 
 def _code(error: Any) -> str:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kerasd2l.export.manifest import SavedModelError
-from kerasd2l.serving.server import loaded
 from kerasd2l.serving.server.batching import Queue
 from kerasd2l.serving.server.calls import ServingError
 from kerasd2l.serving.server.loaded import LoadedVersion
@@ -254,7 +253,7 @@ class Models:
         begin = time.monotonic()
         self._set(name, number, "LOADING")
         try:
-            version = loaded.load(name, number, found.path)
+            version = LoadedVersion(name, number, found.path)
             warmed = version.warm_up()
         except Exception as error:  # whatever a stranger's SavedModel does: the others go on
             self._fail(name, number, found, error)
@@ -291,6 +290,7 @@ class Models:
         for queue in serving.queues.values():
             queue.close()
         serving.queues.clear()
+        serving.version.close()
         self._set(name, number, "END")
         self._say(f"{name}/{number}: unloaded")
         del serving

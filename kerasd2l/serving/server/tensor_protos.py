@@ -17,7 +17,9 @@ from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
 
 from kerasd2l.serving.server.calls import ServingError
 
-LARGEST_REPEATED = 32 * 1024 * 1024  # bytes of a tensor whose last value stands for the rest
+# Bytes of a tensor whose last value stands for the rest: a message of 50 bytes can ask for as many.
+LARGEST_REPEATED = 32 << 20  # of one value, which takes no memory before the model runs
+LARGEST_FILLED = 1 << 20  # of several
 
 # DataType -> (the field with its values, the array's dtype)
 _FIELDS: dict[int, tuple[str, np.dtype]] = {
@@ -194,13 +196,16 @@ def _narrow(values: Any, dtype: np.dtype, name: str) -> np.ndarray:
 
 
 def _repeated(values: np.ndarray, count: int, name: str) -> np.ndarray:
-    if count * values.itemsize > LARGEST_REPEATED:
+    if count * values.itemsize > (LARGEST_REPEATED if len(values) < 2 else LARGEST_FILLED):
         raise _wrong(
             name, f"its shape promises {count} values, the message has {len(values)} of them"
         )
-    zero = b"" if values.dtype.hasobject else np.zeros((), values.dtype)
-    result = np.full(count, values[-1] if len(values) else zero, values.dtype)
-    result[: len(values)] = values
+    last = np.empty((), values.dtype)
+    last[()] = values[-1] if len(values) else b"" if values.dtype.hasobject else 0
+    result = np.broadcast_to(last, count)
+    if len(values) > 1:
+        result = result.copy()
+        result[: len(values)] = values
     return result
 
 

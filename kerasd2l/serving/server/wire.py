@@ -56,22 +56,20 @@ class Frames(asyncio.Protocol):
 
 
 class Pipe:
-    """The model process' end, for any thread."""
+    """The model process' end: any thread may send."""
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
         self._file = connection.makefile("rb", buffering=1 << 16)
-        self._reading = threading.Lock()
         self._writing = threading.Lock()
 
     def read(self) -> tuple[dict[str, Any], bytes] | None:
-        """Return the next frame; None when the front is gone. One thread reads at a time."""
-        with self._reading:
-            lengths = self._file.read(LENGTHS.size)
-            if len(lengths) < LENGTHS.size:
-                return None
-            head, body = LENGTHS.unpack(lengths)
-            content = self._file.read(head + body)
+        """Return the next frame; None when the front is gone. One thread may read at a time."""
+        lengths = self._file.read(LENGTHS.size)
+        if len(lengths) < LENGTHS.size:
+            return None
+        head, body = LENGTHS.unpack(lengths)
+        content = self._file.read(head + body)
         if len(content) < head + body:
             return None
         return json.loads(content[:head]), content[head:]

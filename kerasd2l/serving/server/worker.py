@@ -46,13 +46,14 @@ class Worker:
             api: importlib.import_module(f"kerasd2l.serving.server.{module}").handle
             for api, module in PROTOCOLS.items()
         }
-        self._jobs: dict[int, Any] = {}  # number -> Job, None while it is parsed
+        self._jobs: dict[int, Any] = {}  # number -> Job, None before it is in a queue
+        self._reading = threading.Lock()
 
     def run(self) -> None:
         """Answer until the front is gone.
 
-        Every thread reads a request, then answers it while the next thread reads: no request is
-        handed from one thread to another.
+        Every thread reads a request and runs it while the next thread reads: no request is handed
+        from one thread to another. Python parses one at a time anyway, so who reads also parses.
         """
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(THREADS)]
         for thread in threads:
@@ -61,34 +62,61 @@ class Worker:
             thread.join()
 
     def _serve(self) -> None:
-        while frame := self._pipe.read():
-            header, body = frame
-            if "cancel" in header:
-                job = self._jobs.pop(header["cancel"], None)
-                if job is not None:
-                    job.cancelled = True
-            else:
-                self._answer(header, body)
+        while self._serve_one():
+            pass
 
-    def _answer(self, header: dict[str, Any], body: bytes) -> None:
+    def _serve_one(self) -> bool:
+        """Read and answer one request; by itself, so that nothing of it is kept afterwards."""
+        with self._reading:
+            frame = self._pipe.read()
+            if frame is None:
+                return False
+            asked = self._parse(*frame)
+            del frame
+        if asked:
+            self._ask(*asked)
+        return True
+
+    def _parse(
+        self, header: dict[str, Any], body: bytes
+    ) -> tuple[int, Request, Call, float] | None:
+        """Return what a frame asks of a model; None where it needs none, or asks too late."""
+        if "cancel" in header:
+            job = self._jobs.pop(header["cancel"], None)
+            if job is not None:
+                job.cancelled = True
+            return None
         number, deadline = header["id"], header["deadline"]
         if time.monotonic() > deadline:  # this process stood still; the front has told it
             return None
-        self._jobs[number] = None  # a cancel may come while it is parsed
+        self._jobs[number] = None  # a cancel may come before it has its place in the queue
         request = Request(
             header["api"], header["method"], header["path"], header.get("headers", {}), body
         )
+        call = self._call(number, request)
+        return None if call is None else (number, request, call, deadline)
+
+    def _call(self, number: int, request: Request) -> Call | None:
+        """Return the call that a request asks for; what needs none is answered."""
         try:
-            for _ in range(3):  # a version may go between being found and being asked
-                call = self._handlers[request.api](request, self._models)
-                if isinstance(call, Reply):
-                    return self._send(number, request, call, {})
-                if self._submit(number, request, call, deadline):
-                    return None
+            reply = self._handlers[request.api](request, self._models)
+        except Exception as error:
+            reply = _error(request, self._told(error))
+        if isinstance(reply, Call):
+            return reply
+        self._send(number, request, reply, {})
+        return None
+
+    def _ask(self, number: int, request: Request, call: Call | None, deadline: float) -> None:
+        """Put a call into its queue; into another one, if its version has just gone."""
+        try:
+            for _ in range(3):
+                if call is None or self._submit(number, request, call, deadline):
+                    return
+                call = self._call(number, request)
             raise ServingError("UNAVAILABLE", "the model is being unloaded")
         except Exception as error:
             self._send(number, request, _error(request, self._told(error)), {})
-        return None
 
     def _told(self, error: Exception) -> ServingError:
         """Return what a client is told of an error; what is our own fault goes to the log."""
