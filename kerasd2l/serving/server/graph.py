@@ -158,11 +158,17 @@ def _signature(name: str, definition: Any) -> Signature:
 
 
 def _specs(infos: Iterable[tuple[str, Any]]) -> dict[str, TensorSpec]:
-    found = {key: (_shape(info), tf.as_dtype(info.dtype).name) for key, info in sorted(infos)}
+    found = {key: (_shape(info), _dtype(info)) for key, info in sorted(infos)}
     return {
         key: TensorSpec((None,) if shape is None else shape, dtype)
         for key, (shape, dtype) in found.items()
     }
+
+
+def _dtype(info: Any) -> str:
+    """Return a dtype; of a ragged tensor that of its values, its first component."""
+    parts = info.composite_tensor.components
+    return tf.as_dtype(parts[0].dtype if parts else info.dtype).name
 
 
 def _shapes(infos: Mapping[str, Any]) -> dict[str, Shape | None]:

@@ -26,7 +26,7 @@ from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
 from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
 from kerasd2l.serving.server.wire import Pipe
 
-THREADS = 32  # so many requests are parsed, or run, at one time
+THREADS = 32  # at most so many requests run at one time
 PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
 DEEP = 20_000  # Python's own limit of calls: nested JSON is limited by json_tensors
 
@@ -48,22 +48,22 @@ class Worker:
         }
         self._jobs: dict[int, Any] = {}  # number -> Job, None before it is in a queue
         self._reading = threading.Lock()
+        self._threads: set[int] = set()
+        self._idle: set[int] = set()  # those that wait for a request
 
     def run(self) -> None:
         """Answer until the front is gone.
 
         Every thread reads a request and runs it while the next thread reads: no request is handed
         from one thread to another. Python parses one at a time anyway, so who reads also parses.
+        There are as many threads as were needed so far: the fewer, the more of what they need is
+        still in the caches, and oneDNN prepares its operations for every thread.
         """
-        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(THREADS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _serve(self) -> None:
+        me = threading.get_ident()
+        self._threads.add(me)
+        self._idle.add(me)
         while self._serve_one():
-            pass
+            self._idle.add(me)
 
     def _serve_one(self) -> bool:
         """Read and answer one request; by itself, so that nothing of it is kept afterwards."""
@@ -73,6 +73,10 @@ class Worker:
                 return False
             asked = self._parse(*frame)
             del frame
+            if asked:
+                self._idle.discard(threading.get_ident())
+                if not self._idle and len(self._threads) < THREADS:
+                    threading.Thread(target=self.run, daemon=True).start()
         if asked:
             self._ask(*asked)
         return True
