@@ -140,8 +140,9 @@ def endure(
                 count, seen = sum(asked.statuses.values()), served_version(server, model.name)
                 say(f"  {now - begin:4.0f} s: {count} answers, version {seen}, {line}")
             time.sleep(1)
-        time.sleep(min(every, 5))
-        found = served_version(server, model.name)
+        end = time.monotonic() + 3 * every
+        while (found := served_version(server, model.name)) < newest and time.monotonic() < end:
+            time.sleep(0.5)
         asked.end()
         if server.model_process() != first:
             faults.append("the process with the models was another one at the end")

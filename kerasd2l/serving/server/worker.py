@@ -24,7 +24,7 @@ from typing import Any
 
 from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
 from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
-from kerasd2l.serving.server.wire import Pipe
+from kerasd2l.serving.server.wire import SMALL, Pipe
 
 THREADS = 32  # at most so many requests run at one time
 PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
@@ -55,8 +55,8 @@ class Worker:
         """Answer until the front is gone.
 
         Every thread reads a request and runs it while the next thread reads: no request is handed
-        from one thread to another. Python parses one at a time anyway, so who reads also parses.
-        There are as many threads as were needed so far: the fewer, the more of what they need is
+        from one thread to another. Who reads a small one also parses it, before the next thread
+        reads: Python does one of these at a time anyway. There are as many threads as were needed so far: the fewer, the more of what they need is
         still in the caches, and oneDNN prepares its operations for every thread.
         """
         me = threading.get_ident()
@@ -71,12 +71,15 @@ class Worker:
             frame = self._pipe.read()
             if frame is None:
                 return False
-            asked = self._parse(*frame)
-            del frame
-            if asked:
+            small = len(frame[1]) < SMALL
+            asked = self._parse(*frame) if small else None
+            if asked or not small:
                 self._idle.discard(threading.get_ident())
                 if not self._idle and len(self._threads) < THREADS:
                     threading.Thread(target=self.run, daemon=True).start()
+        if not small:
+            asked = self._parse(*frame)
+        del frame
         if asked:
             self._ask(*asked)
         return True
