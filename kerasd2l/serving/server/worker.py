@@ -56,8 +56,9 @@ class Worker:
 
         Every thread reads a request and runs it while the next thread reads: no request is handed
         from one thread to another. Who reads a small one also parses it, before the next thread
-        reads: Python does one of these at a time anyway. There are as many threads as were needed so far: the fewer, the more of what they need is
-        still in the caches, and oneDNN prepares its operations for every thread.
+        reads: Python does one of these at a time anyway. There are as many threads as were needed
+        so far: the fewer, the more of what they need is still in the caches, and oneDNN prepares
+        its operations for every thread.
         """
         me = threading.get_ident()
         self._threads.add(me)
