@@ -5,15 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_arguments import SMALL_ARGUMENTS
 
 pytest.importorskip("tensorflow_serving", reason="needs the extra kerasd2l[serve]")
 
+from kerasd2l import finding
+from kerasd2l.data import Source
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.serving import predict
 from kerasd2l.serving.server.calls import ServingError
 from kerasd2l.serving.server.graph import Graph
 from kerasd2l.serving.server.loaded import LoadedVersion
+from kerasd2l.testing import check_recipe
 
+RECIPES = [entry.name for entry in finding.entries() if entry.kind == "recipe"]
 SHIPPED = Path(__file__).parents[2] / "savedmodels"
 NUMBERS = tf.TensorSpec((None,), tf.float32, "x")
 TEXTS = tf.TensorSpec((None,), tf.string, "text")
@@ -96,8 +101,30 @@ def texts(*values):
     ],
 )
 def test_shipped_models_answer_as_without_a_session(name):
-    here = predict.load(SHIPPED / name)
-    version = LoadedVersion(name, 1, SHIPPED / name)
+    check_session(SHIPPED / name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_export_answers_in_a_session(name, tmp_path, no_real_data):
+    """As in TensorFlow Serving, which has no other way."""
+    summary = check_recipe(
+        name,
+        tmp_path,
+        source=Source("builtin"),
+        arguments=SMALL_ARGUMENTS.get(name, {}),
+        replicas=None,
+        resume=False,
+        graphs="rcnn" in name,  # of boxes that are all but equal, rounding decides which is first
+    )
+    if summary["savedmodel"]:
+        check_session(summary["savedmodel"])
+
+
+def check_session(folder):
+    """Require the answers that the SavedModel gives through TensorFlow's own loader."""
+    here = predict.load(folder)
+    version = LoadedVersion("some", 1, Path(folder))
     assert version.signatures == here.signatures
     asked = [(key, arrays) for key, arrays in version.examples() if key != "generate"]
     assert asked

@@ -8,6 +8,7 @@ FD is the number of an open socket to the front, OPTIONS a JSON object: `folder`
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -77,7 +78,8 @@ class Worker:
             if asked or not small:
                 self._idle.discard(threading.get_ident())
                 if not self._idle and len(self._threads) < THREADS:
-                    threading.Thread(target=self.run, daemon=True).start()
+                    with contextlib.suppress(RuntimeError):  # the system has no thread for us now
+                        threading.Thread(target=self.run, daemon=True).start()
         if not small:
             asked = self._parse(*frame)
         del frame
