@@ -21,6 +21,7 @@ from kerasd2l.data.source import DataError
 
 SPACES = " \t\n\r\f\v"
 _SPACES = re.compile(f"[{SPACES}]+")
+_FOREIGN = re.compile(r"\[?[^\x00-\x7f]+\]?\+?")  # patterns of characters beyond ASCII
 # How sentences become tokens for translation: no-break spaces are spaces, and the four signs that
 # end a clause are words of their own.
 PUNCTUATION = (("[\u00a0\u202f \t]+", " "), ("([,.!?])", r" \1"), (" +", " "))
@@ -105,11 +106,20 @@ class Tokenizer:
     def _table(self) -> dict[int, str]:
         return str.maketrans(dict(self.characters))
 
+    @functools.cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], str, bool]]:
+        """Each pattern and its replacement, and whether all that it matches is beyond ASCII."""
+        return [
+            (re.compile(pattern), replacement, bool(_FOREIGN.fullmatch(pattern)))
+            for pattern, replacement in self.replacements
+        ]
+
     def clean(self, text: str) -> str:
         """Return the text after all replacements, lower case and strip."""
         text = text.translate(self._table) if self.characters else text
-        for pattern, replacement in self.replacements:
-            text = re.sub(pattern, replacement, text)
+        for pattern, replacement, foreign in self._patterns:
+            if not (foreign and text.isascii()):
+                text = pattern.sub(replacement, text)
         text = text.lower() if self.lower else text
         return text.strip(SPACES) if self.strip else text
 

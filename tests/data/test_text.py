@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -22,6 +23,15 @@ def test_sentences_for_translation_as_the_book_cleans_them():
     assert clean("Va\u202f!") == clean("Va\xa0!") == clean("Va !") == "va !"
     assert clean("Wow!! Ça  alors,c'est l'été.") == "wow ! ! ça alors ,c'est l'été ."
     assert Tokenizer("word", PUNCTUATION)(" \xa0 ") == []
+
+
+@pytest.mark.parametrize(
+    "pattern", ["é", "éü", "[éü]", "[éü]+", "é+", "é]", "[^é]", "é|a", "[é-ü]", "é?", "é*", r"[\[]"]
+)
+def test_a_rule_is_what_python_makes_of_it_whatever_the_text(pattern):
+    clean = Tokenizer("char", ((pattern, "<é>"), ("é", "e")), lower=False, strip=False).clean
+    for text in ("", "a[b]", "é", "éüa", "aé]ü", "ë"):
+        assert clean(text) == re.sub("é", "e", re.sub(pattern, "<é>", text))
 
 
 def test_without_rules_nothing_is_lost():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kerasd2l._lazy import lazy
@@ -16,10 +18,12 @@ datasets = lazy("sklearn.datasets")
 Image = lazy("PIL.Image")
 
 
+@functools.cache
 def arrays() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Return ((x, y) of 1437 training, (x, y) of 360 test digits), every class split 4 to 1.
 
-    x (B, 28, 28, 1) uint8, bilinear from the original 8x8 with values 0..16; y (B,) int32.
+    x (B, 28, 28, 1) uint8, bilinear from the original 8x8 with values 0..16; y (B,) int32. The
+    arrays are shared by all callers, who cannot write to them.
     """
     bunch = datasets.load_digits()
     small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (B, 8, 8)
@@ -30,8 +34,10 @@ def arrays() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
     by_class = mixed[np.argsort(y[mixed], kind="stable")]
     is_test = np.zeros(len(y), bool)
     is_test[by_class[::5]] = True
-    train, test = mixed[~is_test[mixed]], mixed[is_test[mixed]]
-    return (x[train], y[train]), (x[test], y[test])
+    parts = [(x[part], y[part]) for part in (mixed[~is_test[mixed]], mixed[is_test[mixed]])]
+    for array in (*parts[0], *parts[1]):
+        array.setflags(write=False)
+    return parts[0], parts[1]
 
 
 def load(

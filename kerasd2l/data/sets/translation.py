@@ -7,6 +7,7 @@ each side has its own vocabulary with `<pad>` 1, `<bos>` 2 and `<eos>` 3.
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -254,6 +255,11 @@ def builtin() -> dict[str, Pairs]:
 
     No pair is twice. The same on every machine with the same CLDR (Babel's release decides).
     """
+    return {split: list(found) for split, found in _made().items()}
+
+
+@functools.cache
+def _made() -> dict[str, Pairs]:
     rng = np.random.RandomState(0)  # numpy's frozen stream
     first = datetime.date(1950, 1, 1)
     found: dict[tuple[str, str], None] = {}
