@@ -269,6 +269,7 @@ def _start_tensorflow() -> None:
         with left_out(*FOR_KERAS_ALONE):
             import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")  # it warns of its old name for loading into a session
         tf.constant(0)
     finally:  # an error is told afterwards, by Python
         os.dup2(stderr, 2)
