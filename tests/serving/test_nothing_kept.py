@@ -4,6 +4,7 @@ import base64
 import gc
 import io
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,21 +139,29 @@ def test_a_request_that_the_model_refuses_leaves_nothing(function, code):
     assert not found
 
 
-@pytest.mark.parametrize(("content", "code"), [(None, "OK"), (PICTURE, "INVALID_ARGUMENT")])
-def test_a_real_model_keeps_no_picture(content, code):
-    from PIL import Image
-
+@pytest.fixture(scope="module")
+def lenet(tmp_path_factory):
     from kerasd2l.serving.server.repository import Models as RealModels
     from kerasd2l.serving.server.storage import Storage
+
+    folder = tmp_path_factory.mktemp("lenet")
+    shutil.copytree(SHIPPED / "lenet_mnist", folder / "lenet_mnist")
+    models = RealModels(Storage(folder), print, together=True, most=9)
+    models.look()
+    yield models
+    models.close()
+
+
+@pytest.mark.parametrize(("content", "code"), [(None, "OK"), (PICTURE, "INVALID_ARGUMENT")])
+def test_a_real_model_keeps_no_picture(lenet, content, code):
+    from PIL import Image
 
     if content is None:
         file = io.BytesIO()
         noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
         Image.fromarray(noise).save(file, "PNG")
         content = file.getvalue()
-    models = RealModels(Storage(SHIPPED), print, together=True, most=9)
-    models.look()
     body = json.dumps({"instances": [in_json(content)]}).encode()
-    found, codes = kept(models, "rest", "POST", "/v1/models/lenet_mnist:predict", body)
+    found, codes = kept(lenet, "rest", "POST", "/v1/models/lenet_mnist:predict", body)
     assert codes == [code] * 6
     assert not found
