@@ -228,10 +228,7 @@ def load(path: str | os.PathLike, *, verify: bool = True) -> Served:
     except (OSError, ValueError, RuntimeError, LookupError, tf.errors.OpError) as error:
         raise SavedModelError(f"cannot load {folder}: {plain_message(error)}") from error
     definitions = _definitions(folder)
-    signatures = in_order(
-        _signature(name, function, definitions.get(name))
-        for name, function in loaded.signatures.items()
-    )
+    signatures = in_order(signature_of(name, definitions[name]) for name in loaded.signatures)
     if not signatures:
         raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
     return Served(folder, manifest, signatures, loaded)
@@ -275,14 +272,21 @@ def in_order(signatures: Iterable[Signature]) -> dict[str, Signature]:
     }
 
 
-def _signature(name: str, function: Any, definition: Any) -> Signature:
-    defaults = definition.defaults.items() if definition is not None else ()
+def signature_of(name: str, definition: Any) -> Signature:
+    """Return what the SignatureDef of a SavedModel says."""
     return Signature(
         name,
-        {key: _spec(spec) for key, spec in function.structured_input_signature[1].items()},
-        {key: _spec(spec) for key, spec in function.structured_outputs.items()},
-        {key: tf.make_ndarray(value) for key, value in defaults},
+        {key: _spec(info) for key, info in sorted(definition.inputs.items())},
+        {key: _spec(info) for key, info in sorted(definition.outputs.items())},
+        {key: tf.make_ndarray(value) for key, value in definition.defaults.items()},
     )
+
+
+def shape_of(info: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of a TensorInfo; None where not even the rank is known."""
+    if info.tensor_shape.unknown_rank:
+        return None
+    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
 
 
 def _definitions(folder: Path) -> dict[str, Any]:
@@ -297,9 +301,11 @@ def _definitions(folder: Path) -> dict[str, Any]:
     }
 
 
-def _spec(spec: Any) -> TensorSpec:
-    shape = (None,) if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return TensorSpec(shape, spec.dtype.name)
+def _spec(info: Any) -> TensorSpec:
+    shape = shape_of(info)
+    parts = info.composite_tensor.components  # of a ragged tensor its values come first
+    dtype = tf.as_dtype(parts[0].dtype if parts else info.dtype).name
+    return TensorSpec((None,) if shape is None else shape, dtype)
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -7,7 +7,7 @@ is called from Python goes through the eager runtime first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from kerasd2l.export.manifest import SavedModelError
 from kerasd2l.export.messages import plain_message
-from kerasd2l.recipe import TensorSpec
-from kerasd2l.serving.predict import Signature, in_order
+from kerasd2l.serving.predict import in_order, shape_of, signature_of
 from kerasd2l.serving.server.calls import ServingError
 
 v1 = tf.compat.v1
@@ -55,7 +54,7 @@ class Graph:
         asked = {key: d for key, d in self.definitions.items() if not key.startswith(OURS)}
         if not asked:
             raise SavedModelError(f"{folder} has no signatures: there is nothing to ask.")
-        self.signatures = in_order(_signature(name, found) for name, found in asked.items())
+        self.signatures = in_order(signature_of(name, found) for name, found in asked.items())
         self.inputs = {key: _shapes(found.inputs) for key, found in asked.items()}
         self.outputs = {key: _shapes(found.outputs) for key, found in asked.items()}
         functions = {f.signature.name: f for f in content.graph_def.library.function}
@@ -76,10 +75,7 @@ class Graph:
         Raises:
             ServingError: an output is no dense tensor. tf.errors.OpError: the model fails.
         """
-        with self._lock:
-            call = self._calls.get(signature)
-            if call is None:
-                call = self._calls[signature] = self._make_call(signature)
+        call = self._calls.get(signature) or self._first_call(signature)
         found = call(*(arrays[key] for key in sorted(arrays)))
         outputs = self.signatures[signature].outputs
         return {
@@ -91,6 +87,13 @@ class Graph:
         """Free the variables; nothing may be running."""
         self._calls.clear()
         self._session.close()
+
+    def _first_call(self, signature: str) -> Callable[..., Sequence[Any]]:
+        """Make the call of a signature, or wait for it; calls of others go on meanwhile."""
+        with self._lock:
+            if signature not in self._calls:
+                self._calls[signature] = self._make_call(signature)
+            return self._calls[signature]
 
     def _make_call(self, signature: str) -> Callable[..., Sequence[Any]]:
         """Return (arrays in the order of the inputs' names) -> arrays in that of the outputs'."""
@@ -148,38 +151,8 @@ def _tags(folder: Path) -> list[str]:
     return tags[0] if len(tags) == 1 else ["serve"]
 
 
-def _signature(name: str, definition: Any) -> Signature:
-    return Signature(
-        name,
-        _specs(definition.inputs.items()),
-        _specs(definition.outputs.items()),
-        {key: tf.make_ndarray(value) for key, value in definition.defaults.items()},
-    )
-
-
-def _specs(infos: Iterable[tuple[str, Any]]) -> dict[str, TensorSpec]:
-    found = {key: (_shape(info), _dtype(info)) for key, info in sorted(infos)}
-    return {
-        key: TensorSpec((None,) if shape is None else shape, dtype)
-        for key, (shape, dtype) in found.items()
-    }
-
-
-def _dtype(info: Any) -> str:
-    """Return a dtype; of a ragged tensor that of its values, its first component."""
-    parts = info.composite_tensor.components
-    return tf.as_dtype(parts[0].dtype if parts else info.dtype).name
-
-
 def _shapes(infos: Mapping[str, Any]) -> dict[str, Shape | None]:
-    return {key: _shape(info) for key, info in infos.items()}
-
-
-def _shape(info: Any) -> Shape | None:
-    """Return a shape; None where not even the rank is known."""
-    if info.tensor_shape.unknown_rank:
-        return None
-    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+    return {key: shape_of(info) for key, info in infos.items()}
 
 
 def _array(value: Any, dtype: str) -> np.ndarray:

@@ -25,9 +25,10 @@ from typing import Any
 
 from kerasd2l._lazy import FOR_KERAS_ALONE, left_out
 from kerasd2l.serving.server.calls import CODES, Call, Reply, Request, ServingError
-from kerasd2l.serving.server.wire import SMALL, Pipe
+from kerasd2l.serving.server.wire import Pipe
 
 THREADS = 32  # at most so many requests run at one time
+QUICK = 1 << 16  # bytes of a body that is parsed before the next request is read
 PROTOCOLS = {"rest": "rest", "v2": "open_inference", "grpc": "grpc_services", "page": "catalog"}
 DEEP = 20_000  # Python's own limit of calls: nested JSON is limited by json_tensors
 
@@ -73,14 +74,14 @@ class Worker:
             frame = self._pipe.read()
             if frame is None:
                 return False
-            small = len(frame[1]) < SMALL
-            asked = self._parse(*frame) if small else None
-            if asked or not small:
+            quick = len(frame[1]) < QUICK
+            asked = self._parse(*frame) if quick else None
+            if asked or not quick:
                 self._idle.discard(threading.get_ident())
                 if not self._idle and len(self._threads) < THREADS:
                     with contextlib.suppress(RuntimeError):  # the system has no thread for us now
                         threading.Thread(target=self.run, daemon=True).start()
-        if not small:
+        if not quick:
             asked = self._parse(*frame)
         del frame
         if asked:
